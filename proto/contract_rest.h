@@ -1,0 +1,29 @@
+/* Gives every row macro that a pass does not care about an empty meaning. No guard: each pass
+ * includes it. */
+#ifndef FAULT
+#define FAULT(...)
+#endif
+#ifndef RECORD
+#define RECORD(...)
+#endif
+#ifndef FIELD
+#define FIELD(...)
+#endif
+#ifndef END_RECORD
+#define END_RECORD(...)
+#endif
+#ifndef MESSAGE
+#define MESSAGE(...)
+#endif
+#ifndef IN
+#define IN(...)
+#endif
+#ifndef OUT
+#define OUT(...)
+#endif
+#ifndef FAULTS
+#define FAULTS(...)
+#endif
+#ifndef END
+#define END(...)
+#endif
