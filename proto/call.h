@@ -11,7 +11,10 @@
 #include "base/log.h"
 #include "contract.h"
 
-struct db_session;
+/* What this layer sees of a database session: its first member. */
+struct db_session_head {
+    bool in_transaction; /* a transaction is open */
+};
 
 /* Something to do when the call ends, after the reply was sent. Lives in the call's arena. */
 struct call_end {
@@ -38,7 +41,7 @@ struct call {
     bool reply_public;          /* shared caches may keep the answer */
     bool reply_not_modified;    /* the caller's validator holds: no output is sent */
 
-    struct db_session *db;      /* the database layer's; NULL before db_attach() */
+    struct db_session_head *db; /* the database layer's; NULL before db_attach() */
     int64_t database_us;        /* spent waiting for the database */
     struct call_end *ends;      /* newest first */
 };
