@@ -2,8 +2,8 @@
  *
  * An arena hands out memory that is given back all at once, so that a handler never frees. It takes
  * chunks from a list that the process keeps, has a limit, and returns NULL beyond it: the caller
- * answers `busy`. A `str` is a view of bytes that somebody else owns; a `buffer` is bytes that grow.
- * Nothing here waits. */
+ * answers `busy`. A `str` is a view of bytes that somebody else owns; a `buffer` is bytes that
+ * grow. Nothing here waits. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* How things fail: a fault is a declared outcome, a failure is one that happened.
  *
- * `return fail(call, chat_not_found, "chat %" PRId64, id);` records the fault, the text for the log,
- * and the place; the first cause wins. Any struct with a member `struct failure failure` can be the
- * first argument. Nothing here allocates or waits. */
+ * `return fail(call, chat_not_found, "chat %" PRId64, id);` records the fault, the text for the
+ * log, and the place; the first cause wins. Any struct with a member `struct failure failure` can
+ * be the first argument. Nothing here allocates or waits. */
 #pragma once
 
 #include "arena.h"
@@ -11,13 +11,13 @@ struct record; /* the contract's */
 
 /* A declared outcome that reaches the caller; rows of the contract make these (fault_<name>). */
 struct fault {
-    const char *name;    /* on the wire, and never reused for anything else */
-    int status;          /* of HTTP */
-    const char *text;    /* for the caller; NULL: the failure's own text is shown */
-    bool kept;           /* the transaction commits although the caller gets this */
-    bool retry;          /* nothing was done and later may succeed: HTTP adds Retry-After */
+    const char *name;            /* on the wire, and never reused for anything else */
+    int status;                  /* of HTTP */
+    const char *text;            /* for the caller; NULL: the failure's own text is shown */
+    bool kept;                   /* the transaction commits although the caller gets this */
+    bool retry;                  /* nothing was done and later may succeed: HTTP adds Retry-After */
     const struct record *detail; /* what `detail` in the answer is made of, or NULL: the text */
-    const char *prose;   /* a sentence of documentation */
+    const char *prose;           /* a sentence of documentation */
 };
 
 struct failure {

@@ -1,10 +1,10 @@
 /* Logs: one line an event on standard error, logfmt or JSON, never blocking.
  *
- * A line goes into a bounded ring and a thread of its own writes it; what does not fit is dropped and
- * counted (log_dropped_total). `log_warn(call, "text %s", x)`: the first argument is any struct with a
- * member `struct log_tag log`, whose domain, message and trace stand in the line; `&process` where
- * there is no better one. The level is tested before the arguments are evaluated. No bodies, cookies
- * or keys belong into a line. */
+ * A line goes into a bounded ring and a thread of its own writes it; what does not fit is dropped
+ * and counted (log_dropped_total). `log_warn(call, "text %s", x)`: the first argument is any struct
+ * with a member `struct log_tag log`, whose domain, message and trace stand in the line; `&process`
+ * where there is no better one. The level is tested before the arguments are evaluated. No bodies,
+ * cookies or keys belong into a line. */
 #pragma once
 
 #include "arena.h"
@@ -31,8 +31,8 @@ extern struct log_source process;
 
 extern enum log_level log_threshold;
 
-/* Starts the writer. `name` stands in each line (`process=`). Before it, and after log_close(), lines
- * are written at once. Ends the program when it cannot. */
+/* Starts the writer. `name` stands in each line (`process=`). Before it, and after log_close(),
+ * lines are written at once. Ends the program when it cannot. */
 void log_open(const char *name, enum log_level level, bool json);
 void log_set_level(enum log_level level);
 

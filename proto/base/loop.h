@@ -1,10 +1,10 @@
 /* The process's one libev loop: its turns, deadlines and signals.
  *
- * A turn is: what the file descriptors brought, then, before the loop sleeps, the hooks in the order
- * of their phases, again and again until none has more to do: fibers that became ready run, what they
- * asked of the database is sent together, what they sent to ZeroMQ is looked after. A watchdog
- * measures each piece of work that is announced with loop_holder() and says who held the loop when a
- * turn took longer than the limit. */
+ * A turn is: what the file descriptors brought, then, before the loop sleeps, the hooks in the
+ * order of their phases, again and again until none has more to do: fibers that became ready run,
+ * what they asked of the database is sent together, what they sent to ZeroMQ is looked after. A
+ * watchdog measures each piece of work that is announced with loop_holder() and says who held the
+ * loop when a turn took longer than the limit. */
 #pragma once
 
 #include "arena.h"
@@ -49,10 +49,10 @@ struct deadline {
 };
 
 struct deadline_list {
-    struct deadline ends;                        /* head and tail in one */
-    ev_timer timer;                              /* for the first of the list */
-    int64_t length_us;                           /* all entries' */
-    void (*expired)(struct deadline *deadline);  /* is in no list any more; may be freed there */
+    struct deadline ends;                       /* head and tail in one */
+    ev_timer timer;                             /* for the first of the list */
+    int64_t length_us;                          /* all entries' */
+    void (*expired)(struct deadline *deadline); /* is in no list any more; may be freed there */
 };
 
 void deadline_list_init(struct deadline_list *list, int64_t length_us,

@@ -1,16 +1,15 @@
 /* Options by rows: flag, then environment, then file, then default.
  *
- * A program has one list of rows; the struct that holds the values, the parsing of flags, environment and
- * file, `--help`, `--check-config` and the reference page come from it.
+ * A program has one list of rows; the struct that holds the values, the parsing of flags,
+ * environment and file, `--help`, `--check-config` and the reference page come from it.
  *
- *   #define GATEWAY_OPTIONS(OPTION)                                                                 \
- *       OPTION(connections, number, "LECTERN_CONNECTIONS", "20000", 1, 1000000, fixed,              \
- *              "clients that may be connected at one time")
- *   OPTIONS_STRUCT(gateway_options, GATEWAY_OPTIONS);
+ *   #define GATEWAY_OPTIONS(OPTION) \
+ *       OPTION(connections, number, "LECTERN_CONNECTIONS", "20000", 1, 1000000, fixed, \ "clients
+ * that may be connected at one time") OPTIONS_STRUCT(gateway_options, GATEWAY_OPTIONS);
  *   OPTIONS_TABLE(gateway_option_rows, gateway_options, GATEWAY_OPTIONS);
  *
- * The flag is the member with dashes (`--connections N`), the key in the file the same without the dashes in front;
- * the file has lines `key = value`, `#` begins a comment. */
+ * The flag is the member with dashes (`--connections N`), the key in the file the same without the
+ * dashes in front; the file has lines `key = value`, `#` begins a comment. */
 #pragma once
 
 #include "arena.h"
@@ -40,7 +39,7 @@ enum option_type {
 enum option_reload { OPTION_fixed, OPTION_reloadable };
 
 struct option_row {
-    const char *name;          /* the member's */
+    const char *name; /* the member's */
     enum option_type type;
     const char *env;           /* environment variable */
     const char *standard;      /* the default, as text */
@@ -58,8 +57,9 @@ struct option_row {
 
 /* OPTIONS_TABLE needs the struct's tag inside each row: a typedef of that scope carries it. */
 #define OPTION_ROW(name_, type_, env_, standard_, least_, most_, reload_, prose_)                  \
-    {#name_,  OPTION_##type_,    env_,   standard_, least_, most_,                                 \
-     OPTION_##reload_, prose_, offsetof(option_values, name_)},
+    {#name_,           OPTION_##type_, env_,                                                       \
+     standard_,        least_,         most_,                                                      \
+     OPTION_##reload_, prose_,         offsetof(option_values, name_)},
 
 /* Defines `static const struct option_row rows[]` and `enum { rows##_count }`. One a file. */
 #define OPTIONS_TABLE(rows, tag, LIST)                                                             \
@@ -84,31 +84,31 @@ struct option_row {
            "time for what is in flight after SIGTERM")
 
 struct option_program {
-    const char *name;              /* `lectern-gateway` */
-    const char *prose;             /* one sentence, for --help */
+    const char *name;  /* `lectern-gateway` */
+    const char *prose; /* one sentence, for --help */
     const struct option_row *rows;
     unsigned count;
-    /* Checks what rows cannot say (an address, a combination); returns NULL, or what is wrong (static
-     * or in `text`). May be NULL. */
+    /* Checks what rows cannot say (an address, a combination); returns NULL, or what is wrong
+     * (static or in `text`). May be NULL. */
     const char *(*check)(const void *values, char *text, size_t text_bytes);
 };
 
 /* Fills `values` (zeroed by it). Mistakes go to stderr, one line each, as `lectern.conf:12: …` or
  * `--flag: …` or `LECTERN_X: …`, with the nearest name where one is unknown; then it exits: 64
- * (EX_USAGE) for flags, 78 (EX_CONFIG) for environment and file, 66 (EX_NOINPUT) for a file that cannot
- * be read. `--help`, `--version` and `--check-config` print and exit 0. Texts live as long as
- * the process. */
+ * (EX_USAGE) for flags, 78 (EX_CONFIG) for environment and file, 66 (EX_NOINPUT) for a file that
+ * cannot be read. `--help`, `--version` and `--check-config` print and exit 0. Texts live as long
+ * as the process. */
 void option_load(const struct option_program *program, void *values, int argc, char **argv);
 
-/* Reads file and environment again, all or nothing: reloadable rows take their new values, a changed
- * fixed row is named in the log. 0, or -1 after logging what is wrong; then nothing changed. Reads a file: the
- * caller does it off the loop or accepts a local read on SIGHUP. */
+/* Reads file and environment again, all or nothing: reloadable rows take their new values, a
+ * changed fixed row is named in the log. 0, or -1 after logging what is wrong; then nothing
+ * changed. Reads a file: the caller does it off the loop or accepts a local read on SIGHUP. */
 int option_reload(const struct option_program *program, void *values);
 
 /* Frees texts (before exit). */
 void option_close(void);
 
 /* The state folder: `given` where it is not empty, else /var/lib/lectern for root, else
- * $XDG_STATE_HOME/lectern, else ~/.local/state/lectern. Into `out`; -1 and a line on stderr when it is too
- * long for the sockets in it (a UNIX socket's path ends at 107 bytes). */
+ * $XDG_STATE_HOME/lectern, else ~/.local/state/lectern. Into `out`; -1 and a line on stderr when it
+ * is too long for the sockets in it (a UNIX socket's path ends at 107 bytes). */
 int option_state(const char *given, char *out, size_t out_bytes);
