@@ -1,8 +1,8 @@
 /* One message being handled: its memory, its deadline, who it acts for, and how it failed.
  *
- * A call lives in one fiber. The runtime makes it, the database layer hangs its transaction on it, a
- * handler reads it and says through it what does not stand in the output: a validator, the user it
- * found. Everything that a handler allocates or receives lives until the call ends. */
+ * A call lives in one fiber. The runtime makes it, the database layer hangs its transaction on it,
+ * a handler reads it and says through it what does not stand in the output: a validator, the user
+ * it found. Everything that a handler allocates or receives lives until the call ends. */
 #pragma once
 
 #include "base/arena.h"
@@ -65,8 +65,8 @@ int call_wait_foreign(struct call *call, const char *what) MUST;
 bool call_validate(struct call *call, struct str validator, bool public_answer);
 
 /* As fail(), with the record that the fault declares as its detail. */
-int fail_detail_at(struct call *call, const struct fault *fault, const void *detail, const char *file,
-                   int line, const char *format, ...) PRINTF_LIKE(6, 7);
+int fail_detail_at(struct call *call, const struct fault *fault, const void *detail,
+                   const char *file, int line, const char *format, ...) PRINTF_LIKE(6, 7);
 
 #define fail_with(call, name, detail, ...)                                                         \
     fail_detail_at((call), &fault_##name, (detail), __FILE__, __LINE__, __VA_ARGS__)

@@ -1,24 +1,27 @@
 /* Structs to msgpack and back by field table, and the one place where inputs are checked.
  *
- * What comes from outside is scanned before msgpack-c sees it: counts against the bytes left, depth,
- * number of objects, UTF-8 of strings, the whole frame used. Decoding checks each field by its row
- * and gathers every fault, so that the caller learns all of them at once. The gateway checks what HTTP
- * brings with the same functions, `lenient`: numbers and booleans may be strings there. */
+ * What comes from outside is scanned before msgpack-c sees it: counts against the bytes left,
+ * depth, number of objects, UTF-8 of strings, the whole frame used. Decoding checks each field by
+ * its row and gathers every fault, so that the caller learns all of them at once. The gateway
+ * checks what HTTP brings with the same functions, `lenient`: numbers and booleans may be strings
+ * there. */
 #pragma once
 
 #include "contract.h"
 #include <msgpack.h>
 
 enum {
-    WIRE_MOST_DEPTH = 24,       /* nested arrays and maps */
-    WIRE_MOST_OBJECTS = 2000000 /* values in one frame */
+    WIRE_MOST_DEPTH = 24,               /* nested arrays and maps */
+    WIRE_MOST_OBJECTS = 2000000,        /* values in one frame */
+    WIRE_MOST_DETAIL_BYTES = 256 * 1024 /* of a fault's detail */
 };
 
-/* Whether `bytes` are exactly one well-formed msgpack value within the bounds; `*why` says what is wrong
- * otherwise (static text). */
+/* Whether `bytes` are exactly one well-formed msgpack value within the bounds; `*why` says what is
+ * wrong otherwise (static text). */
 bool msgpack_scan(struct str bytes, const char **why);
 
-/* The value in scanned bytes, its nodes in `arena`; strings point into `bytes`. -1 without memory. */
+/* The value in scanned bytes, its nodes in `arena`; strings point into `bytes`. -1 without memory.
+ */
 int msgpack_read(struct arena *arena, struct str bytes, msgpack_object *value) MUST;
 
 /* The member of a map of that name, or NULL; the last one where it is there twice. */
@@ -37,17 +40,17 @@ enum { CHECK_MOST_ISSUES = 100, CHECK_MOST_DEPTH = 16 };
 
 /* The state of checking one input. */
 struct check {
-    struct arena *arena;          /* of issues and of decoded lists */
-    bool lenient;                 /* HTTP: integers and booleans may be strings, as a query has them */
-    bool no_memory;               /* something did not fit into the arena */
-    const msgpack_object *body;   /* shown as the input of a missing body field; NULL: null */
-    struct common_issue *issues;  /* what was wrong */
-    size_t count;                 /* of issues */
+    struct arena *arena; /* of issues and of decoded lists */
+    bool lenient;        /* HTTP: integers and booleans may be strings, as a query has them */
+    bool no_memory;      /* something did not fit into the arena */
+    const msgpack_object *body;  /* shown as the input of a missing body field; NULL: null */
+    struct common_issue *issues; /* what was wrong */
+    size_t count;                /* of issues */
     struct check_step {
-        struct str name;          /* a key, or absent: an index */
+        struct str name; /* a key, or absent: an index */
         size_t index;
-    } path[CHECK_MOST_DEPTH];     /* where the check is, the place first */
-    size_t depth;                 /* of path */
+    } path[CHECK_MOST_DEPTH]; /* where the check is, the place first */
+    size_t depth;             /* of path */
 };
 
 void check_init(struct check *check, struct arena *arena, bool lenient);
@@ -56,18 +59,23 @@ void check_init(struct check *check, struct arena *arena, bool lenient);
 void check_issue(struct check *check, const char *type, const char *message,
                  const msgpack_object *input);
 
-/* Checks one input field and stores it; `value` NULL: it is not there (the default, or `missing`). */
+/* Checks one input field and stores it; `value` NULL: it is not there (the default, or `missing`).
+ */
 void check_field(struct check *check, const struct field *field, const msgpack_object *value,
                  void *values);
 
-/* Checks a map against a record whose fields are inputs (each at its own place) or, below, members. `values`
- * is filled as far as it went; strings point into the object's bytes. Whether all is well: check->count == 0. */
+/* Checks a map against a record whose fields are inputs (each at its own place) or, below, members.
+ * `values` is filled as far as it went; strings point into the object's bytes. Whether all is well:
+ * check->count == 0. */
 void check_record(struct check *check, const struct record *record, const msgpack_object *map,
                   void *values);
 
-/* The issues as the msgpack of common.invalid_body's `detail` list, in the check's arena; absent without memory. */
+/* The issues as the msgpack of common.invalid_body's `detail` list, in the check's arena; absent
+ * without memory. */
 struct str check_detail(struct check *check);
 
-/* As check_record() for what our own side sent (headers, outputs): strict, 0 or -1 without telling where. `size_bytes`
- * of the record are filled, absent members as contract.h says. Unknown members are ignored. */
-int codec_decode(struct arena *arena, const struct record *record, struct str bytes, void *values) MUST;
+/* As check_record() for what our own side sent (headers, outputs): strict, 0 or -1 without telling
+ * where. `size_bytes` of the record are filled, absent members as contract.h says. Unknown members
+ * are ignored. */
+int codec_decode(struct arena *arena, const struct record *record, struct str bytes,
+                 void *values) MUST;

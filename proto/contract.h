@@ -29,8 +29,8 @@
  *
  * Kinds: read (one statement, may be sent again when lost), single (one statement that writes), tx
  * (one transaction), steps (several short transactions), stream (events, then the end).
- * Who: user (acts for the current user, one is made where there is none), reader (the user only where
- * one is known), anyone (no user at all), operators (not offered by HTTP to users). */
+ * Who: user (acts for the current user, one is made where there is none), reader (the user only
+ * where one is known), anyone (no user at all), operators (not offered by HTTP to users). */
 #pragma once
 
 #include "base/arena.h"
@@ -58,7 +58,7 @@ enum who { WHO_user, WHO_reader, WHO_anyone, WHO_operators };
 enum rate { RATE_none, RATE_write, RATE_new_user };
 
 struct field {
-    const char *name;            /* on the wire, in JSON, and the struct's member */
+    const char *name; /* on the wire, in JSON, and the struct's member */
     enum field_type type;
     enum place place;            /* of an input */
     enum need need;              /* of an input; an optional one without `standard` may be absent */
@@ -86,21 +86,22 @@ struct record {
 };
 
 struct method {
-    const char *name;                  /* `user.session`, as on the wire */
-    const char *domain;                /* `user` */
-    const char *path;                  /* below /api, with {fields}; "" where HTTP does not offer it */
-    const char *prose;                 /* one sentence */
+    const char *name;   /* `user.session`, as on the wire */
+    const char *domain; /* `user` */
+    const char *path;   /* below /api, with {fields}; "" where HTTP does not offer it */
+    const char *prose;  /* one sentence */
     enum kind kind;
-    enum verb verb;                    /* VERB_NONE: message only */
-    int status;                        /* of HTTP, on success */
+    enum verb verb; /* VERB_NONE: message only */
+    int status;     /* of HTTP, on success */
     enum who who;
-    enum rate rate;                    /* which limit of a minute counts it */
-    const char *writes_when;           /* boolean input: where false, the message only reads */
-    bool immutable;                    /* for a validator: the gateway may keep the answer */
-    const char *affinity;              /* input by which an instance is chosen, or NULL */
-    struct record in, out;             /* what it takes and gives */
-    const struct fault *const *faults; /* NULL-terminated: its own; the common ones are any message's */
-    unsigned number;                   /* METHOD_… */
+    enum rate rate;          /* which limit of a minute counts it */
+    const char *writes_when; /* boolean input: where false, the message only reads */
+    bool immutable;          /* for a validator: the gateway may keep the answer */
+    const char *affinity;    /* input by which an instance is chosen, or NULL */
+    struct record in, out;   /* what it takes and gives */
+    const struct fault *const
+        *faults;     /* NULL-terminated: its own; the common ones are any message's */
+    unsigned number; /* METHOD_… */
 };
 
 /* ---- expansion of the rows ---- */
@@ -130,40 +131,33 @@ enum method_number {
 #define IN_DOMAIN_METHOD_(domain, name) METHOD_##domain##_##name
 #define IN_DOMAIN_METHOD__(domain, name) IN_DOMAIN_METHOD_(domain, name)
 #define IN_DOMAIN_METHOD(name) IN_DOMAIN_METHOD__(DOMAIN, name)
-#include "contract_rest.h"
 #include "contract.def"
-#include "contract_undef.h"
     METHOD_COUNT
 };
 
 #define FAULT(name, ...) extern const struct fault fault_##name;
-#include "contract_rest.h"
 #include "contract.def"
-#include "contract_undef.h"
 
 /* Records, and the inputs and outputs of messages. */
+/* clang-format off */
 #define RECORD(name, ...) struct IN_DOMAIN(name, ) {
 #define FIELD(name, type, ...) C_##type name;
 #define END_RECORD(name) };
 #define MESSAGE(name, ...) struct IN_DOMAIN(name, _in) {
 #define IN(name, type, ...) C_##type name;
 #define END(name) };
-#include "contract_rest.h"
 #include "contract.def"
-#include "contract_undef.h"
 #define MESSAGE(name, ...) struct IN_DOMAIN(name, _out) {
 #define OUT(name, type, ...) C_##type name;
 #define END(name) };
-#include "contract_rest.h"
 #include "contract.def"
-#include "contract_undef.h"
+
+/* clang-format on */
 
 #define RECORD(name, ...) extern struct record IN_DOMAIN_RECORD(name);
 #define IN_DOMAIN_RECORD(name) PASTE2(record_, IN_DOMAIN(name, ))
 #define PASTE2(a, b) PASTE2_(a, b)
-#include "contract_rest.h"
 #include "contract.def"
-#include "contract_undef.h"
 
 /* ---- what is derived ---- */
 

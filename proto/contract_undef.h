@@ -1,4 +1,4 @@
-/* Takes back the row macros after a pass. No guard: each pass includes it. */
+/* Takes back the row macros. Without a guard: it is included each time. */
 #undef FAULT
 #undef RECORD
 #undef FIELD

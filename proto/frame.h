@@ -17,9 +17,10 @@ enum {
 void frame_request(struct buffer *out, const struct common_request *request);
 void frame_reply(struct buffer *out, const struct common_reply *reply);
 
-/* Reads a header; strings point into `bytes`. NULL when it is one, else what is wrong (static text);
- * `id` is filled wherever one could be read, else 0. */
-const char *frame_read_request(struct arena *arena, struct str bytes, struct common_request *request);
+/* Reads a header; strings point into `bytes`. NULL when it is one, else what is wrong (static
+ * text); `id` is filled wherever one could be read, else 0. */
+const char *frame_read_request(struct arena *arena, struct str bytes,
+                               struct common_request *request);
 const char *frame_read_reply(struct arena *arena, struct str bytes, struct common_reply *reply);
 
 /* The body of a reply with a fault: {"detail": text} or {"detail": <the value>}. */

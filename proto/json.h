@@ -1,9 +1,10 @@
 /* JSON (RFC 8259) to msgpack values and back.
  *
- * The reader is incremental, so that a large body is read in slices between other work; it bounds depth and
- * memory and says where it failed. It keeps what the contract must judge: U+0000, lone surrogates and invalid
- * UTF-8 come through (as bytes that text_is_utf8() or the field's check refuses), integers past 64 bits saturate, the last
- * of equal keys counts. The writer works by record, so that times and nulls have the contract's form. */
+ * The reader is incremental, so that a large body is read in slices between other work; it bounds
+ * depth and memory and says where it failed. It keeps what the contract must judge: U+0000, lone
+ * surrogates and invalid UTF-8 come through (as bytes that text_is_utf8() or the field's check
+ * refuses), integers past 64 bits saturate, the last of equal keys counts. The writer works by
+ * record, so that times and nulls have the contract's form. */
 #pragma once
 
 #include "codec.h"
@@ -28,12 +29,14 @@ const char *json_error(const struct json_reader *reader, size_t *offset, bool *n
 int json_read(struct arena *arena, struct str text, msgpack_object *value, const char **why,
               size_t *offset) MUST;
 
-/* Any value as JSON: invalid UTF-8 becomes U+FFFD, binary a base64 string, a key that is no string its JSON. */
+/* Any value as JSON: invalid UTF-8 becomes U+FFFD, binary a base64 string, a key that is no string
+ * its JSON. */
 void json_write(struct buffer *out, const msgpack_object *value);
 
 /* A text as a JSON string. */
 void json_write_str(struct buffer *out, struct str text);
 
-/* A map by its record: nullable members are always there, times in their form, a bare member alone. -1 when the map lacks a
- * member that the record always has. */
-int json_write_record(struct buffer *out, const struct record *record, const msgpack_object *map) MUST;
+/* A map by its record: nullable members are always there, times in their form, a bare member alone.
+ * -1 when the map lacks a member that the record always has. */
+int json_write_record(struct buffer *out, const struct record *record,
+                      const msgpack_object *map) MUST;

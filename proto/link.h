@@ -1,8 +1,8 @@
 /* A ZeroMQ socket on the loop.
  *
  * ZMQ_FD is edge-triggered and says only "look", so reading stands in the loop's turns (see link.c,
- * the only place that knows). An actor binds a ROUTER; a client connects one DEALER an instance, so that
- * it knows what is outstanding where. High-water marks are no admission control: callers count
+ * the only place that knows). An actor binds a ROUTER; a client connects one DEALER an instance, so
+ * that it knows what is outstanding where. High-water marks are no admission control: callers count
  * what is outstanding themselves. Nothing here waits. */
 #pragma once
 
@@ -22,7 +22,8 @@ struct link_events {
     void (*received)(void *arg, const struct link_peer *from, struct str header, struct str body);
     /* A message of another number of frames (may be NULL). */
     void (*garbage)(void *arg, const struct link_peer *from, size_t frames);
-    /* The peer came or went (a DEALER's one peer; may be NULL). `gone` comes within a millisecond of its death. */
+    /* The peer came or went (a DEALER's one peer; may be NULL). `gone` comes within a millisecond
+     * of its death. */
     void (*here)(void *arg);
     void (*gone)(void *arg);
 };
@@ -37,17 +38,19 @@ void link_shut(void);
 struct link *link_bind(const char *endpoint, size_t receive_most_bytes,
                        const struct link_events *events, void *arg) MUST;
 
-/* A DEALER that connects to `endpoint`, now and whenever the peer comes back (first retry after 10 ms). */
+/* A DEALER that connects to `endpoint`, now and whenever the peer comes back (first retry after 10
+ * ms). */
 struct link *link_connect(const char *endpoint, size_t receive_most_bytes,
                           const struct link_events *events, void *arg) MUST;
 
-/* Sends two frames (copied). 0; -1: nobody there (EHOSTUNREACH), the pipe is full (EAGAIN), or a frame
- * is larger than WIRE allows (EMSGSIZE): nothing was sent. `to` is NULL on a DEALER. */
-int link_send(struct link *link, const struct link_peer *to, struct str header, struct str body) MUST;
+/* Sends two frames (copied). 0; -1: nobody there (EHOSTUNREACH), the pipe is full (EAGAIN), or a
+ * frame is larger than WIRE allows (EMSGSIZE): nothing was sent. `to` is NULL on a DEALER. */
+int link_send(struct link *link, const struct link_peer *to, struct str header,
+              struct str body) MUST;
 
 /* Stops reading (back-pressure) or goes on. */
 void link_pause(struct link *link, bool paused);
 
-/* Closes; what was sent still goes out within the linger of 2 s, in the background. NULLs the pointer. May be called from
- * the link's own events. */
+/* Closes; what was sent still goes out within the linger of 2 s, in the background. NULLs the
+ * pointer. May be called from the link's own events. */
 void link_close(struct link **link);

@@ -12,8 +12,8 @@ size_t text_chars(struct str text);
 /* Without white space (as Python's str.strip() takes it) at both ends; a view. */
 struct str text_trim(struct str text);
 
-/* Reads a decimal integer as a query may write it: blanks around, a sign, a zero fraction (`3.0`), underscores
- * between digits are not taken. Past 64 bits it saturates. Whether it is one. */
+/* Reads a decimal integer as a query may write it: blanks around, a sign, a zero fraction (`3.0`),
+ * underscores between digits are not taken. Past 64 bits it saturates. Whether it is one. */
 bool text_integer(struct str text, int64_t *value);
 
 /* Reads true false 1 0 yes no on off t f y n, any case. Whether it is one. */
