@@ -11,21 +11,23 @@
 #include <msgpack.h>
 
 enum {
-    WIRE_MOST_DEPTH = 24,               /* nested arrays and maps */
-    WIRE_MOST_OBJECTS = 2000000,        /* values in one frame */
-    WIRE_MOST_DETAIL_BYTES = 256 * 1024 /* of a fault's detail */
+    WIRE_MOST_DEPTH = 24,                    /* nested arrays and maps */
+    WIRE_MOST_OBJECTS = 2000000,             /* values in one frame */
+    WIRE_MOST_BODY_BYTES = 20 * 1024 * 1024, /* of a frame */
+    WIRE_MOST_DETAIL_BYTES = 256 * 1024      /* of a fault's detail */
 };
 
-/* Whether `bytes` are exactly one well-formed msgpack value within the bounds; `*why` says what is
- * wrong otherwise (static text). */
-bool msgpack_scan(struct str bytes, const char **why);
-
-/* The value in scanned bytes, its nodes in `arena`; strings point into `bytes`. -1 without memory.
- */
-int msgpack_read(struct arena *arena, struct str bytes, msgpack_object *value) MUST;
+/* Reads exactly one msgpack value from `bytes`, within the bounds and with every string UTF-8. Its
+ * nodes are in `arena`; strings point into `bytes`. 0, or -1: `*why` says what is wrong (static
+ * text; NULL: no memory). */
+int msgpack_read(struct arena *arena, struct str bytes, msgpack_object *value,
+                 const char **why) MUST;
 
 /* The member of a map of that name, or NULL; the last one where it is there twice. */
 const msgpack_object *msgpack_member(const msgpack_object *map, struct str name);
+
+/* For msgpack_packer_init(): appends to a struct buffer. */
+int buffer_append(void *buffer, const char *bytes, size_t len);
 
 /* Appends a value as it is. */
 void msgpack_write(struct buffer *out, const msgpack_object *value);
@@ -64,18 +66,21 @@ void check_issue(struct check *check, const char *type, const char *message,
 void check_field(struct check *check, const struct field *field, const msgpack_object *value,
                  void *values);
 
-/* Checks a map against a record whose fields are inputs (each at its own place) or, below, members.
- * `values` is filled as far as it went; strings point into the object's bytes. Whether all is well:
- * check->count == 0. */
+/* Checks a map against a record. `values` is filled as far as it went; strings point into the
+ * object's bytes. Whether all is well: check->count == 0 && !check->no_memory. */
 void check_record(struct check *check, const struct record *record, const msgpack_object *map,
+                  void *values);
+
+/* As check_record() for a message's inputs, whose faults name the place of each field. */
+void check_inputs(struct check *check, const struct record *in, const msgpack_object *map,
                   void *values);
 
 /* The issues as the msgpack of common.invalid_body's `detail` list, in the check's arena; absent
  * without memory. */
 struct str check_detail(struct check *check);
 
-/* As check_record() for what our own side sent (headers, outputs): strict, 0 or -1 without telling
- * where. `size_bytes` of the record are filled, absent members as contract.h says. Unknown members
- * are ignored. */
-int codec_decode(struct arena *arena, const struct record *record, struct str bytes,
-                 void *values) MUST;
+/* Reads and checks bytes against a record, strictly, for headers and replies: NULL, or what is
+ * wrong first (static, or in `arena`). `values` is filled, absent members as contract.h says;
+ * unknown members are ignored. */
+const char *codec_decode(struct arena *arena, const struct record *record, struct str bytes,
+                         void *values) MUST;

@@ -9,7 +9,6 @@
 enum {
     WIRE_VERSION = 1,
     WIRE_MOST_HEADER_BYTES = 8 * 1024,
-    WIRE_MOST_BODY_BYTES = 20 * 1024 * 1024,
     WIRE_PIECE_BYTES = 64 * 1024 /* a `more` reply's body at most, as a rule */
 };
 

@@ -6,6 +6,9 @@
 /* Whether the bytes are well-formed UTF-8 (RFC 3629: no surrogates, nothing past U+10FFFF). */
 bool text_is_utf8(struct str text);
 
+/* Bytes at the start that are well-formed UTF-8. */
+size_t text_valid_bytes(struct str text);
+
 /* Characters (code points) of well-formed UTF-8. */
 size_t text_chars(struct str text);
 
