@@ -1,8 +1,8 @@
 /* The command `lectern`: one row a sub-command, one file a sub-command.
  *
- * A sub-command gets its own name as argv[0] and what followed it, prints its own help for `--help`,
- * writes results to standard output and causes to standard error, and returns an exit code of
- * sysexits.h. */
+ * A sub-command gets its own name as argv[0] and what followed it, prints its own help for
+ * `--help`, writes results to standard output and causes to standard error, and returns an exit
+ * code of sysexits.h. */
 #pragma once
 
 #include "base/arena.h"
@@ -21,7 +21,8 @@ int cli_import_bible(int argc, char **argv);
 /* Whether help is asked for: `--help` or `-h` is among the arguments, before any `--`. */
 bool cli_wants_help(int argc, char **argv);
 
-/* Which of the names is nearest to `text` by edits, or NULL when none is near enough to be meant. */
+/* Which of the names is nearest to `text` by edits, or NULL when none is near enough to be meant.
+ */
 struct nearest {
     const char *text; /* what was written */
     const char *name; /* the nearest so far, or NULL */

@@ -33,9 +33,10 @@ static int print_help(void)
     for (int i = 0; i < COMMAND_COUNT; i++)
         printf("  %-13s %s\n", commands[i].name, commands[i].prose);
     printf("  %-13s %s\n", "help COMMAND", "the help of a command, as COMMAND --help");
-    printf("\noptions:\n  --help        this page\n  --version     the version\n"
-           "\nExit codes are those of sysexits.h: 0 done, 1 the answer was a fault, 64 wrong usage,\n"
-           "65 wrong data, 69 nobody there, 75 no answer in time.\n");
+    printf(
+        "\noptions:\n  --help        this page\n  --version     the version\n"
+        "\nExit codes are those of sysexits.h: 0 done, 1 the answer was a fault, 64 wrong usage,\n"
+        "65 wrong data, 69 nobody there, 75 no answer in time.\n");
     return EX_OK;
 }
 
