@@ -1,10 +1,11 @@
 /* Structs to msgpack and back by field table, and the one place where inputs are checked.
  *
- * What comes from outside is scanned before msgpack-c sees it: counts against the bytes left,
- * depth, number of objects, UTF-8 of strings, the whole frame used. Decoding checks each field by
- * its row and gathers every fault, so that the caller learns all of them at once. The gateway
- * checks what HTTP brings with the same functions, `lenient`: numbers and booleans may be strings
- * there. */
+ * Values are msgpack-c's, and its packer writes them. Reading is ours, because the library
+ * allocates what a length claims before it sees the bytes, and takes trailing ones: here counts are
+ * held against the bytes left, and depth, number of values, UTF-8 of strings and the use of the
+ * whole frame are checked. Decoding checks each field by its row and gathers every fault, so that
+ * the caller learns all of them at once. The gateway checks what HTTP brings with the same
+ * functions, `lenient`: numbers and booleans may be strings there. */
 #pragma once
 
 #include "contract.h"

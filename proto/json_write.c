@@ -1,0 +1,281 @@
+/* msgpack values as JSON text, plainly or by record. */
+#include "base/time.h"
+#include "json.h"
+#include "text.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A byte that cannot stand in a JSON string as it is. */
+static bool needs_escape(unsigned char c)
+{
+    return c < 0x20 || c == '"' || c == '\\';
+}
+
+static void write_escape(struct buffer *out, unsigned char c)
+{
+    static const char names[] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r',
+                                 ['\t'] = 't', ['"'] = '"',  ['\\'] = '\\'};
+
+    if (names[c] != '\0') {
+        buffer_add_char(out, '\\');
+        buffer_add_char(out, names[c]);
+    } else {
+        buffer_add_format(out, "\\u%04x", c);
+    }
+}
+
+/* Well-formed UTF-8 with its escapes. */
+static void write_valid(struct buffer *out, struct str text)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        if (!needs_escape((unsigned char)text.ptr[i]))
+            continue;
+        buffer_add(out, text.ptr + from, i - from);
+        write_escape(out, (unsigned char)text.ptr[i]);
+        from = i + 1;
+    }
+    buffer_add(out, text.ptr + from, text.len - from);
+}
+
+void json_write_str(struct buffer *out, struct str text)
+{
+    buffer_add_char(out, '"');
+    while (text.len > 0) {
+        size_t valid = text_valid_bytes(text);
+
+        write_valid(out, (struct str){text.ptr, valid});
+        if (valid == text.len)
+            break;
+        buffer_add_text(out, "\xEF\xBF\xBD");
+        text.ptr += valid + 1;
+        text.len -= valid + 1;
+    }
+    buffer_add_char(out, '"');
+}
+
+static void write_integer(struct buffer *out, int64_t number)
+{
+    char digits[24];
+    size_t at = sizeof(digits);
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+
+    do
+        digits[--at] = (char)('0' + rest % 10);
+    while ((rest /= 10) != 0);
+    if (number < 0)
+        digits[--at] = '-';
+    buffer_add(out, digits + at, sizeof(digits) - at);
+}
+
+/* The shortest text that reads as the same number. */
+static void write_float(struct buffer *out, double number)
+{
+    char text[32];
+
+    if (!isfinite(number)) {
+        buffer_add_text(out, "null"); /* JSON has no other word for it */
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, number);
+        if (!islessgreater(strtod(text, NULL), number))
+            break;
+    }
+    buffer_add_str(out, str_of(text));
+}
+
+static void write_key(struct buffer *out, const msgpack_object *key)
+{
+    struct buffer text;
+
+    if (key->type == MSGPACK_OBJECT_STR) {
+        json_write(out, key);
+        return;
+    }
+    buffer_init(&text, out->arena, WIRE_MOST_BODY_BYTES);
+    json_write(&text, key);
+    json_write_str(out, buffer_str(&text));
+    buffer_free(&text);
+}
+
+static void write_map(struct buffer *out, const msgpack_object_map *map)
+{
+    buffer_add_char(out, '{');
+    for (uint32_t i = 0; i < map->size; i++) {
+        if (i > 0)
+            buffer_add_char(out, ',');
+        write_key(out, &map->ptr[i].key);
+        buffer_add_char(out, ':');
+        json_write(out, &map->ptr[i].val);
+    }
+    buffer_add_char(out, '}');
+}
+
+static void write_array(struct buffer *out, const msgpack_object_array *array)
+{
+    buffer_add_char(out, '[');
+    for (uint32_t i = 0; i < array->size; i++) {
+        if (i > 0)
+            buffer_add_char(out, ',');
+        json_write(out, &array->ptr[i]);
+    }
+    buffer_add_char(out, ']');
+}
+
+static void write_bytes(struct buffer *out, const msgpack_object_bin *bin)
+{
+    buffer_add_char(out, '[');
+    for (uint32_t i = 0; i < bin->size; i++)
+        buffer_add_format(out, i > 0 ? ",%u" : "%u", (unsigned char)bin->ptr[i]);
+    buffer_add_char(out, ']');
+}
+
+void json_write(struct buffer *out, const msgpack_object *value)
+{
+    switch (value->type) {
+    case MSGPACK_OBJECT_BOOLEAN:
+        buffer_add_str(out, value->via.boolean ? STR("true") : STR("false"));
+        return;
+    case MSGPACK_OBJECT_POSITIVE_INTEGER:
+        if (value->via.u64 > INT64_MAX)
+            buffer_add_format(out, "%" PRIu64, value->via.u64);
+        else
+            write_integer(out, (int64_t)value->via.u64);
+        return;
+    case MSGPACK_OBJECT_NEGATIVE_INTEGER:
+        write_integer(out, value->via.i64);
+        return;
+    case MSGPACK_OBJECT_FLOAT32:
+    case MSGPACK_OBJECT_FLOAT64:
+        write_float(out, value->via.f64);
+        return;
+    case MSGPACK_OBJECT_STR:
+        json_write_str(out, (struct str){value->via.str.ptr, value->via.str.size});
+        return;
+    case MSGPACK_OBJECT_ARRAY:
+        write_array(out, &value->via.array);
+        return;
+    case MSGPACK_OBJECT_MAP:
+        write_map(out, &value->via.map);
+        return;
+    case MSGPACK_OBJECT_BIN:
+        write_bytes(out, &value->via.bin);
+        return;
+    default:
+        buffer_add_text(out, "null");
+        return;
+    }
+}
+
+/* ---- by record ---- */
+
+static bool is_integer(const msgpack_object *value)
+{
+    return value->type == MSGPACK_OBJECT_POSITIVE_INTEGER ||
+           value->type == MSGPACK_OBJECT_NEGATIVE_INTEGER;
+}
+
+/* Milliseconds, rounded down also before 1970. */
+static int64_t floor_ms(int64_t us)
+{
+    return us / 1000 - (us % 1000 < 0);
+}
+
+static int write_time(struct buffer *out, const struct field *field, const msgpack_object *value)
+{
+    char text[TIME_ISO_BYTES];
+
+    if (!is_integer(value))
+        return -1;
+    if (field->type == TYPE_time)
+        write_integer(out, floor_ms(value->via.i64));
+    else
+        json_write_str(out, str_of(time_iso(value->via.i64, text)));
+    return 0;
+}
+
+static int write_list(struct buffer *out, const struct record *record, const msgpack_object *value)
+{
+    if (value->type != MSGPACK_OBJECT_ARRAY)
+        return -1;
+    buffer_add_char(out, '[');
+    for (uint32_t i = 0; i < value->via.array.size; i++) {
+        if (i > 0)
+            buffer_add_char(out, ',');
+        if (json_write_record(out, record, &value->via.array.ptr[i]) != 0)
+            return -1;
+    }
+    buffer_add_char(out, ']');
+    return 0;
+}
+
+/* Writes a value that must be of `type`. */
+static int write_typed(struct buffer *out, const msgpack_object *value, bool matches)
+{
+    if (matches)
+        json_write(out, value);
+    return matches ? 0 : -1;
+}
+
+static int write_member(struct buffer *out, const struct field *field, const msgpack_object *value)
+{
+    switch (field->type) {
+    case TYPE_time:
+    case TYPE_iso:
+        return write_time(out, field, value);
+    case TYPE_one:
+        return json_write_record(out, field->record, value);
+    case TYPE_list:
+        return write_list(out, field->record, value);
+    case TYPE_str:
+        return write_typed(out, value, value->type == MSGPACK_OBJECT_STR);
+    case TYPE_integer:
+    case TYPE_id:
+        return write_typed(out, value, is_integer(value));
+    case TYPE_boolean:
+        return write_typed(out, value, value->type == MSGPACK_OBJECT_BOOLEAN);
+    case TYPE_any:
+        break;
+    }
+    return write_typed(out, value, true);
+}
+
+int json_write_record(struct buffer *out, const struct record *record, const msgpack_object *map)
+{
+    bool first = true;
+    bool bare = record->count == 1 && record->fields[0].bare;
+
+    if (map->type != MSGPACK_OBJECT_MAP)
+        return -1;
+    if (!bare)
+        buffer_add_char(out, '{');
+    for (size_t i = 0; i < record->count; i++) {
+        const struct field *field = &record->fields[i];
+        struct str name = str_of(field->name);
+        const msgpack_object *value = msgpack_member(map, name);
+
+        if (value == NULL && !field->nullable) {
+            if (field->need == NEED_optional)
+                continue;
+            return -1;
+        }
+        if (!bare) {
+            if (!first)
+                buffer_add_char(out, ',');
+            json_write_str(out, name);
+            buffer_add_char(out, ':');
+        }
+        first = false;
+        if (value == NULL || value->type == MSGPACK_OBJECT_NIL)
+            buffer_add_text(out, "null");
+        else if (write_member(out, field, value) != 0)
+            return -1;
+    }
+    if (!bare)
+        buffer_add_char(out, '}');
+    return 0;
+}
