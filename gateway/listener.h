@@ -1,0 +1,49 @@
+/* Listens for HTTP clients and owns their connections.
+ *
+ * Several processes may listen on one address (SO_REUSEPORT). Accepting stops, and goes on by
+ * itself, where there are too many connections or no file descriptor is left. All runs on the loop.
+ */
+#pragma once
+
+#include "connection.h"
+
+struct listener;
+
+/* How long things may take, in microseconds; 0 stands for the default. */
+struct listener_times {
+    int64_t head;   /* from the first byte of a request (or the accept) to its empty line; 10 s */
+    int64_t idle;   /* between two requests; 75 s */
+    int64_t body;   /* a body's grace: what comes later comes at `body_rate`; 10 s */
+    int64_t send;   /* for the client to read something of an answer; 30 s */
+    int64_t linger; /* of reading on after an error, so that the client sees the answer; 2 s */
+    int64_t fresh;  /* after listener_stop(), for those that have not sent anything yet; 1 s */
+};
+
+struct listener_config {
+    const char *address;                      /* `host:port`, `[v6]:port`; port 0: any */
+    int fd;                                   /* a listening socket that was handed over, else -1 */
+    unsigned connections;                     /* most at one time; 0: 20,000 */
+    unsigned body_rate;                       /* bytes a second of a body, at least; 0: 1,024 */
+    struct listener_times times;              /* deadlines */
+    const struct connection_handler *handler; /* outlives the listener */
+};
+
+/* Opens the listener on the loop; it takes a given `fd`. May wait for the resolver: call it at
+ * start-up. NULL after having logged why. */
+struct listener *listener_open(const struct listener_config *config) MUST;
+
+/* The address it listens on, for people: `127.0.0.1:8000`. */
+const char *listener_address(const struct listener *listener);
+
+/* The listening socket, to hand over to a successor; -1 after listener_stop(). */
+int listener_fd(const struct listener *listener);
+
+/* Connections at this moment. */
+unsigned listener_connections(const struct listener *listener);
+
+/* Stops accepting, closes idle connections, and lets each busy one give its answer and close.
+ * `empty` is called in a later turn, once, when none is left. Once only. */
+void listener_stop(struct listener *listener, void (*empty)(void *arg), void *arg);
+
+/* Cuts what is left, with on_gone() where due, and frees the listener. */
+void listener_close(struct listener *listener);
