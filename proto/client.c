@@ -234,7 +234,8 @@ static void add_endpoint(struct endpoints *list, const char *scheme, const char 
 {
     char *endpoint;
 
-    if (list->count == CLIENT_ENDPOINTS || strlen(scheme) + len >= CLIENT_ENDPOINT_BYTES)
+    if (len == 0 || list->count == CLIENT_ENDPOINTS ||
+        strlen(scheme) + len >= CLIENT_ENDPOINT_BYTES)
         return;
     endpoint = list->at[list->count++];
     (void)snprintf(endpoint, CLIENT_ENDPOINT_BYTES, "%s%.*s", scheme, (int)len, at);
@@ -261,15 +262,19 @@ static void list_folder(struct endpoints *list, const char *folder, const char *
         (void)closedir(dir);
 }
 
-static void list_addresses(struct endpoints *list, const char *addresses)
+/* Of a list `user=tcp://host:port,bible=tcp://…` those of the domain; one without a name may be. */
+static void list_addresses(struct endpoints *list, const char *addresses, const char *domain)
 {
+    size_t name_len = strlen(domain);
     const char *at = addresses;
 
     while (*at != '\0') {
-        size_t len = strcspn(at, ", ");
+        size_t len = strcspn(at, ", "), name = strcspn(at, "=, ");
 
-        if (len > 0)
+        if (at[name] != '=')
             add_endpoint(list, "", at, len);
+        else if (name == name_len && memcmp(at, domain, name) == 0)
+            add_endpoint(list, "", at + name + 1, len - name - 1);
         at += len + (at[len] != '\0');
     }
 }
@@ -290,7 +295,7 @@ struct client *client_open(const char *domain, const char *where, int64_t deadli
     struct client *client;
 
     if (strstr(where, "://") != NULL)
-        list_addresses(&list, where);
+        list_addresses(&list, where, domain);
     else
         list_folder(&list, where, domain);
     client = try_all(&list, domain, deadline_us);

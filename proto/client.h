@@ -22,8 +22,8 @@ struct client_reply {
     msgpack_object body;        /* in that arena too; nil where there is none */
 };
 
-/* Connects to an instance of `domain` that answers a ping. `where` is a folder of sockets, or
- * addresses (`tcp://host:port`, `ipc:///path`) separated by commas. NULL when there is none by
+/* Connects to an instance of `domain` that answers a ping. `where` is a folder of sockets, or a
+ * list `user=tcp://host:port,bible=…`. NULL when there is none by
  * `deadline_us` (monotonic): `cause` then holds a sentence. */
 struct client *client_open(const char *domain, const char *where, int64_t deadline_us, char *cause,
                            size_t cause_bytes) MUST;

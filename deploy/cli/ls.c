@@ -16,12 +16,26 @@ static const char help[] =
     "inputs, outputs and faults. `--json` writes all of that of each, as a list of objects.\n\n"
     "exit codes: 0 done, 64 wrong usage or no such message\n";
 
-static const char *const type_names[] = {"str", "integer", "id",  "boolean", "time",
-                                         "iso", "any",     "one", "list"};
-static const char *const kind_names[] = {"read", "single", "tx", "steps", "stream"};
-static const char *const place_names[] = {"body", "query", "path", "header"};
-static const char *const verb_names[] = {"", "GET", "POST", "DELETE"};
-static const char *const who_names[] = {"user", "reader", "anyone", "operators"};
+/* What the enums of contract.h are called in it. */
+static const char *const type_names[] = {
+    [TYPE_str] = "str",         [TYPE_integer] = "integer", [TYPE_id] = "id",
+    [TYPE_boolean] = "boolean", [TYPE_time] = "time",       [TYPE_iso] = "iso",
+    [TYPE_any] = "any",         [TYPE_one] = "one",         [TYPE_list] = "list"};
+static const char *const kind_names[] = {[KIND_read] = "read",
+                                         [KIND_single] = "single",
+                                         [KIND_tx] = "tx",
+                                         [KIND_steps] = "steps",
+                                         [KIND_stream] = "stream"};
+static const char *const place_names[] = {[PLACE_body] = "body",
+                                          [PLACE_query] = "query",
+                                          [PLACE_path] = "path",
+                                          [PLACE_header] = "header"};
+static const char *const verb_names[] = {
+    [VERB_NONE] = "", [VERB_GET] = "GET", [VERB_POST] = "POST", [VERB_DELETE] = "DELETE"};
+static const char *const who_names[] = {[WHO_user] = "user",
+                                        [WHO_reader] = "reader",
+                                        [WHO_anyone] = "anyone",
+                                        [WHO_operators] = "operators"};
 
 /* ---- for people ---- */
 

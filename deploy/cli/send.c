@@ -44,7 +44,7 @@ static const char help[] =
     "  --user ID     the anonymous id of the user it acts for\n"
     "  --timeout MS  time for the answer (default 10000)\n\n"
     "environment:\n"
-    "  LECTERN_ACTORS  folder of the actors' sockets, or addresses separated by commas\n"
+    "  LECTERN_ACTORS  folder of the actors' sockets, or a list `user=tcp://host:port,…`\n"
     "                  (default: actors/ in the state folder)\n"
     "  LECTERN_STATE   the state folder\n\n"
     "A fault is printed on standard error as {\"fault\":…,\"status\":…,\"detail\":…}.\n"
