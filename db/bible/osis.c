@@ -289,6 +289,24 @@ static void begin(struct reader *reader, enum effect effect)
         part_words(reader);
 }
 
+/* A letter's name in capitals (`BETH`): converters mark the heads of an acrostic's stanzas as psalm
+ * titles. */
+static bool is_letter_name(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] < 'A' || text.ptr[i] > 'Z')
+            return false;
+    return text.len > 0;
+}
+
+static void finish_title(struct reader *reader, enum effect effect)
+{
+    struct str text = buffer_str(&reader->title.text);
+    bool psalm = effect == PSALM_TITLE && !is_letter_name(text);
+
+    compose_heading(&reader->compose, psalm ? HEADING_PSALM_TITLE : HEADING_PLAIN, text);
+}
+
 static void finish(struct reader *reader, enum effect effect)
 {
     bool dropped = reader->skipping > 0 || reader->outside[0] != '\0';
@@ -306,10 +324,8 @@ static void finish(struct reader *reader, enum effect effect)
         part_words(reader);
     else if (effect == NOTE && !dropped)
         compose_note(&reader->compose, buffer_str(&reader->note.text));
-    else if (effect == TITLE && !dropped)
-        compose_heading(&reader->compose, HEADING_PLAIN, buffer_str(&reader->title.text));
-    else if (effect == PSALM_TITLE && !dropped)
-        compose_heading(&reader->compose, HEADING_PSALM_TITLE, buffer_str(&reader->title.text));
+    else if ((effect == TITLE || effect == PSALM_TITLE) && !dropped)
+        finish_title(reader, effect);
 }
 
 static void XMLCALL on_start(void *data, const char *name, const char **attributes)
