@@ -20,6 +20,11 @@ void check_init(struct check *check, struct arena *arena, bool lenient)
     check->lenient = lenient;
 }
 
+static struct str text_of(const msgpack_object *value)
+{
+    return (struct str){value->via.str.ptr, value->via.str.size};
+}
+
 static void push(struct check *check, struct str name, size_t index)
 {
     if (check->depth < CHECK_MOST_DEPTH)
@@ -56,14 +61,43 @@ static struct str path_value(struct check *check)
     return bytes.failed ? NO_STR : buffer_str(&bytes);
 }
 
-/* A value's bytes; absent where it is too large to be shown. */
-static struct str input_value(struct check *check, const msgpack_object *input)
+/* Makes every text within a value well-formed, so that it can be shown. */
+static void repair(struct arena *arena, msgpack_object *value)
+{
+    struct str text;
+
+    switch (value->type) {
+    case MSGPACK_OBJECT_STR:
+        text = text_repair(arena, text_of(value));
+        value->via.str = (msgpack_object_str){(uint32_t)text.len, text.ptr};
+        return;
+    case MSGPACK_OBJECT_ARRAY:
+        for (uint32_t i = 0; i < value->via.array.size; i++)
+            repair(arena, &value->via.array.ptr[i]);
+        return;
+    case MSGPACK_OBJECT_MAP:
+        for (uint32_t i = 0; i < value->via.map.size; i++) {
+            repair(arena, &value->via.map.ptr[i].key);
+            repair(arena, &value->via.map.ptr[i].val);
+        }
+        return;
+    default:
+        return;
+    }
+}
+
+/* A value's bytes; absent where it is too large to be shown. Checking must be over: texts that are
+ * not well-formed are mended in place. */
+static struct str input_value(struct check *check, msgpack_object *input)
 {
     struct buffer bytes;
 
-    if (input == NULL)
-        return NO_STR;
     buffer_init(&bytes, check->arena, INPUT_MOST_BYTES);
+    msgpack_write(&bytes, input);
+    if (bytes.failed)
+        return NO_STR;
+    repair(check->arena, input);
+    buffer_init(&bytes, check->arena, 3 * INPUT_MOST_BYTES);
     msgpack_write(&bytes, input);
     return bytes.failed ? NO_STR : buffer_str(&bytes);
 }
@@ -71,18 +105,21 @@ static struct str input_value(struct check *check, const msgpack_object *input)
 void check_issue(struct check *check, const char *type, const char *message,
                  const msgpack_object *input)
 {
+    struct check_found *found;
+
     if (check->count == CHECK_MOST_ISSUES)
         return;
-    if (check->issues == NULL)
-        check->issues = arena_alloc(check->arena, CHECK_MOST_ISSUES * sizeof(*check->issues));
-    if (check->issues == NULL) {
+    if (check->found == NULL)
+        check->found = arena_alloc(check->arena, CHECK_MOST_ISSUES * sizeof(*check->found));
+    if (check->found == NULL) {
         check->no_memory = true;
         return;
     }
-    check->issues[check->count++] = (struct common_issue){.type = str_of(type),
-                                                          .loc = path_value(check),
-                                                          .msg = str_of(message),
-                                                          .input = input_value(check, input)};
+    found = &check->found[check->count++];
+    found->issue = (struct common_issue){
+        .type = str_of(type), .loc = path_value(check), .msg = str_of(message), .input = NO_STR};
+    found->is_body = input != NULL && input == check->body;
+    found->input = input != NULL ? *input : (msgpack_object){.type = MSGPACK_OBJECT_NIL};
 }
 
 /* As check_issue(), with a number in the message; `format` has one %lld. */
@@ -100,17 +137,23 @@ __attribute__((format(printf, 3, 0))) static void limit_issue(struct check *chec
     check_issue(check, type, message, input);
 }
 
-static struct str text_of(const msgpack_object *value)
-{
-    return (struct str){value->via.str.ptr, value->via.str.size};
-}
-
 /* ---- one type each: `member` is the struct's ---- */
+
+/* What is wrong with a text, or NULL. */
+static const char *text_fault(struct str text)
+{
+    if (!text_is_utf8(text))
+        return "Value error, the text is not valid Unicode";
+    if (text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL)
+        return "Value error, the text has a NUL character";
+    return NULL;
+}
 
 static void check_str(struct check *check, const struct field *field, const msgpack_object *value,
                       struct str *member)
 {
     size_t most = field->most_chars != 0 ? field->most_chars : FIELD_MOST_CHARS;
+    const char *why;
     struct str text;
 
     if (value->type != MSGPACK_OBJECT_STR) {
@@ -118,12 +161,9 @@ static void check_str(struct check *check, const struct field *field, const msgp
         return;
     }
     text = text_of(value);
-    if (!text_is_utf8(text)) {
-        check_issue(check, "value_error", "Value error, the text is not valid Unicode", value);
-        return;
-    }
-    if (memchr(text.ptr, '\0', text.len) != NULL) {
-        check_issue(check, "value_error", "Value error, the text has a NUL character", value);
+    why = text_fault(text);
+    if (why != NULL) {
+        check_issue(check, "value_error", why, value);
         return;
     }
     if (field->trim)
@@ -212,9 +252,39 @@ static void check_boolean(struct check *check, const msgpack_object *value, bool
     check_issue(check, "bool_type", "Input should be a valid boolean", value);
 }
 
+/* What is wrong with the first such text in a value, or NULL. */
+static const char *texts_fault(const msgpack_object *value)
+{
+    const char *why = NULL;
+
+    switch (value->type) {
+    case MSGPACK_OBJECT_STR:
+        return text_fault(text_of(value));
+    case MSGPACK_OBJECT_ARRAY:
+        for (uint32_t i = 0; i < value->via.array.size && why == NULL; i++)
+            why = texts_fault(&value->via.array.ptr[i]);
+        return why;
+    case MSGPACK_OBJECT_MAP:
+        for (uint32_t i = 0; i < value->via.map.size && why == NULL; i++) {
+            why = texts_fault(&value->via.map.ptr[i].key);
+            if (why == NULL)
+                why = texts_fault(&value->via.map.ptr[i].val);
+        }
+        return why;
+    default:
+        return NULL;
+    }
+}
+
 static void check_any(struct check *check, const msgpack_object *value, struct str *member)
 {
+    const char *why = texts_fault(value);
     struct buffer bytes;
+
+    if (why != NULL) {
+        check_issue(check, "value_error", why, value);
+        return;
+    }
 
     buffer_init(&bytes, check->arena, WIRE_MOST_BODY_BYTES);
     msgpack_write(&bytes, value);
@@ -405,21 +475,28 @@ void check_inputs(struct check *check, const struct record *in, const msgpack_ob
 
 struct str check_detail(struct check *check)
 {
+    struct str body = NO_STR;
     struct buffer bytes;
     msgpack_packer packer;
 
     buffer_init(&bytes, check->arena, WIRE_MOST_BODY_BYTES);
     msgpack_packer_init(&packer, &bytes, buffer_append);
     msgpack_pack_array(&packer, check->count);
-    for (size_t i = 0; i < check->count; i++)
-        codec_encode(&bytes, &record_common_issue, &check->issues[i]);
+    for (size_t i = 0; i < check->count; i++) {
+        struct check_found *found = &check->found[i];
+
+        if (found->is_body && body.ptr == NULL)
+            body = input_value(check, &found->input);
+        found->issue.input = found->is_body ? body : input_value(check, &found->input);
+        codec_encode(&bytes, &record_common_issue, &found->issue);
+    }
     return bytes.failed ? NO_STR : buffer_str(&bytes);
 }
 
 /* `id: Input should be a valid integer`, for the first issue. */
 static struct str first_issue(const struct check *check)
 {
-    const struct common_issue *issue = &check->issues[0];
+    const struct common_issue *issue = &check->found[0].issue;
     msgpack_object path;
     const char *why;
     struct str last = STR("");

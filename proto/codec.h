@@ -41,14 +41,21 @@ void codec_encode_str(struct buffer *out, struct str text);
 
 enum { CHECK_MOST_ISSUES = 100, CHECK_MOST_DEPTH = 16 };
 
+/* One thing that was wrong. */
+struct check_found {
+    struct common_issue issue; /* its input is filled by check_detail() */
+    msgpack_object input;      /* the offending value; nil where there is none */
+    bool is_body;              /* the input is the whole body */
+};
+
 /* The state of checking one input. */
 struct check {
     struct arena *arena; /* of issues and of decoded lists */
     bool lenient;        /* HTTP: integers and booleans may be strings, as a query has them */
     bool no_memory;      /* something did not fit into the arena */
-    const msgpack_object *body;  /* shown as the input of a missing body field; NULL: null */
-    struct common_issue *issues; /* what was wrong */
-    size_t count;                /* of issues */
+    const msgpack_object *body; /* shown as the input of a missing body field; NULL: null */
+    struct check_found *found;  /* what was wrong */
+    size_t count;               /* of found */
     struct check_step {
         struct str name; /* a key, or absent: an index */
         size_t index;
@@ -76,8 +83,8 @@ void check_record(struct check *check, const struct record *record, const msgpac
 void check_inputs(struct check *check, const struct record *in, const msgpack_object *map,
                   void *values);
 
-/* The issues as the msgpack of common.invalid_body's `detail` list, in the check's arena; absent
- * without memory. */
+/* What was found, when checking is over, as the msgpack of common.invalid_body's `detail` list, in
+ * the check's arena; absent without memory. */
 struct str check_detail(struct check *check);
 
 /* Reads and checks bytes against a record, strictly, for headers and replies: NULL, or what is

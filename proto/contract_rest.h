@@ -1,5 +1,5 @@
-/* Gives every row macro that the includer of contract.def did not define an empty meaning. Without a
- * guard: it is included each time. */
+/* Gives every row macro that the includer of contract.def did not define an empty meaning. Without
+ * a guard: it is included each time. */
 #ifndef FAULT
 #define FAULT(...)
 #endif

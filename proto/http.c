@@ -226,11 +226,15 @@ static bool name_valid(struct str name)
 
 bool http_host_valid(struct str host)
 {
-    bool bracket = host.len > 0 && host.ptr[0] == '[';
-    const char *end = host.ptr + host.len;
-    const char *stop = host.len > 0 ? memchr(host.ptr, bracket ? ']' : ':', host.len) : NULL;
+    bool bracket;
+    const char *end, *stop;
     struct str name;
 
+    if (host.len == 0)
+        return false;
+    bracket = host.ptr[0] == '[';
+    end = host.ptr + host.len;
+    stop = memchr(host.ptr, bracket ? ']' : ':', host.len);
     if (bracket) {
         if (stop == NULL ||
             !address_valid((struct str){host.ptr + 1, (size_t)(stop - host.ptr) - 1}))
@@ -298,8 +302,6 @@ static enum http_result parse_target(struct http_head *head)
 
     if (target.len > HTTP_TARGET_BYTES)
         return HTTP_long_target;
-    if (target.len == 0)
-        return HTTP_bad_target;
     if (target.ptr[0] == '*' && target.len == 1) {
         head->path = target;
         head->query = NO_STR;
@@ -345,7 +347,7 @@ static enum http_result parse_request_line(struct cursor *cursor, struct http_he
     cursor->at++;
     head->method = method_of(head->method_text);
     head->target = take(cursor, TARGET);
-    if (*cursor->at != ' ')
+    if (head->target.len == 0 || *cursor->at != ' ')
         return HTTP_bad_target;
     cursor->at++;
     result = parse_version(cursor, head);

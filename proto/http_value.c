@@ -166,8 +166,11 @@ bool http_is_json(struct str content_type)
 {
     const struct str prefix = STR("application/");
     const struct str suffix = STR("+json");
-    struct str type = trim(take_until(&content_type, ';'));
+    struct str type;
 
+    if (content_type.len == 0)
+        return false;
+    type = trim(take_until(&content_type, ';'));
     if (type.len <= prefix.len || !http_same((struct str){type.ptr, prefix.len}, prefix))
         return false;
     type = without(type, prefix.len);

@@ -75,6 +75,26 @@ bool text_is_utf8(struct str text)
     return text_valid_bytes(text) == text.len;
 }
 
+struct str text_repair(struct arena *arena, struct str text)
+{
+    struct buffer fixed;
+
+    if (text_is_utf8(text))
+        return text;
+    buffer_init(&fixed, arena, SIZE_MAX);
+    while (text.len > 0) {
+        size_t valid = text_valid_bytes(text);
+
+        buffer_add(&fixed, text.ptr, valid);
+        if (valid == text.len)
+            break;
+        buffer_add_text(&fixed, "\xEF\xBF\xBD");
+        text.ptr += valid + 1;
+        text.len -= valid + 1;
+    }
+    return fixed.failed ? STR("") : buffer_str(&fixed);
+}
+
 size_t text_chars(struct str text)
 {
     size_t chars = 0;

@@ -9,6 +9,10 @@ bool text_is_utf8(struct str text);
 /* Bytes at the start that are well-formed UTF-8. */
 size_t text_valid_bytes(struct str text);
 
+/* The text with U+FFFD for each byte that is not well-formed; itself where all are, empty without
+ * memory. */
+struct str text_repair(struct arena *arena, struct str text) MUST;
+
 /* Characters (code points) of well-formed UTF-8. */
 size_t text_chars(struct str text);
 
