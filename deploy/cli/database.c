@@ -1,0 +1,32 @@
+/* The database of sub-commands that speak to it directly. They wait: there is no loop here. */
+#include "database.h"
+
+#include "url.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+PGconn *cli_connect(const char *command, int *code)
+{
+    char url[DATABASE_URL_MAX];
+    /* what the URL says overrides what stands before it, and is overridden by nothing */
+    const char *keys[] = {"connect_timeout", "application_name", "dbname", NULL};
+    const char *values[] = {"10", "lectern", url, NULL};
+    PGconn *conn;
+
+    if (database_url_normalize(getenv("DATABASE_URL"), url, sizeof(url)) != 0) {
+        fprintf(stderr, "lectern %s: DATABASE_URL is not a postgresql:// URL\n", command);
+        *code = EX_CONFIG;
+        return NULL;
+    }
+    if (url[0] == '\0')
+        keys[2] = NULL;
+    conn = PQconnectdbParams(keys, values, 1);
+    if (PQstatus(conn) == CONNECTION_OK)
+        return conn;
+    fprintf(stderr, "lectern %s: %s", command, conn != NULL ? PQerrorMessage(conn) : "no memory\n");
+    PQfinish(conn);
+    *code = EX_UNAVAILABLE;
+    return NULL;
+}
