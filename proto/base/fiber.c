@@ -33,6 +33,8 @@ enum {
     STACK_BYTES = 64 * 1024,
 #endif
     POOL_MOST = 256,
+    COLORS = 16, /* different places for a stack's top, so that not all share their cache lines */
+    COLOR_BYTES = 192,
     NOT_IN_HEAP = UINT32_MAX / 2
 };
 
@@ -70,6 +72,7 @@ static struct {
     struct fiber *pool;           /* done ones, last first */
     unsigned pooled, alive, most; /* how many; alive + pooled never pass `most` */
     size_t page_bytes;            /* of the guard */
+    unsigned color;               /* of the stack that is made next */
     struct timeout *heap;         /* the least key first */
     uint32_t heap_count;          /* in use */
     ev_timer timer;               /* for heap[0] or earlier */
@@ -248,6 +251,7 @@ static struct fiber *stack_new(void)
     char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     struct fiber *fiber;
+    size_t from_top;
 
     if (memory == MAP_FAILED)
         return NULL;
@@ -255,7 +259,9 @@ static struct fiber *stack_new(void)
         munmap(memory, bytes);
         return NULL;
     }
-    fiber = (struct fiber *)(memory + bytes - ((sizeof(*fiber) + 63) & ~(size_t)63));
+    fibers.color = (fibers.color + 1) % COLORS;
+    from_top = ((sizeof(*fiber) + 63) & ~(size_t)63) + fibers.color * COLOR_BYTES;
+    fiber = (struct fiber *)(memory + bytes - from_top);
     fiber->stack = memory + fibers.page_bytes;
     fiber->heap_at = NOT_IN_HEAP;
     fiber->context = make_fcontext(fiber, (size_t)((char *)fiber - fiber->stack), entry);

@@ -2,6 +2,8 @@
  * files of this folder. */
 #pragma once
 
+#include <stddef.h>
+
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -15,7 +17,14 @@
 #include <sanitizer/common_interface_defs.h>
 #include <sanitizer/lsan_interface.h>
 
-#define MEMORY_CLOSED(at, bytes) __asan_poison_memory_region((at), (bytes))
+/* The compiler is kept from thinking that memory fresh from malloc() is read here. */
+static inline void memory_closed(void *at, size_t bytes)
+{
+    __asm__("" : "+r"(at));
+    __asan_poison_memory_region(at, bytes);
+}
+
+#define MEMORY_CLOSED(at, bytes) memory_closed((at), (bytes))
 #define MEMORY_OPEN(at, bytes) __asan_unpoison_memory_region((at), (bytes))
 #define MEMORY_ROOT(at, bytes) __lsan_register_root_region((at), (bytes))
 #define MEMORY_NO_ROOT(at, bytes) __lsan_unregister_root_region((at), (bytes))
