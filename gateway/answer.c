@@ -272,7 +272,7 @@ size_t connection_write(struct connection *connection, struct str content)
         frame(&piece, content, connection->chunked);
         put(connection, piece.vectors, 3);
     }
-    return connection_waiting(connection);
+    return connection->broken ? SIZE_MAX : connection_waiting(connection);
 }
 
 void connection_end(struct connection *connection)

@@ -64,7 +64,8 @@ void connection_answer(struct connection *connection, const struct connection_an
 void connection_begin(struct connection *connection, const struct connection_answer *answer);
 
 /* Sends a piece of a stream. Returns the bytes that wait for the client to read: when they are more
- * than the caller likes, it should write no more until on_drained(). */
+ * than the caller likes, it should write no more until on_drained(). SIZE_MAX: the client is gone,
+ * and on_gone() comes in a later turn. */
 size_t connection_write(struct connection *connection, struct str content);
 
 /* Ends a stream, whole. */
