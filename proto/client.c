@@ -241,7 +241,7 @@ static void add_endpoint(struct endpoints *list, const char *scheme, const char 
     (void)snprintf(endpoint, CLIENT_ENDPOINT_BYTES, "%s%.*s", scheme, (int)len, at);
 }
 
-/* Sockets of a folder whose names begin with the domain's: `user-1.sock`. */
+/* Sockets of a folder whose names begin with the domain's: `user-1`. */
 static void list_folder(struct endpoints *list, const char *folder, const char *domain)
 {
     size_t len = strlen(domain);
@@ -253,7 +253,8 @@ static void list_folder(struct endpoints *list, const char *folder, const char *
         struct stat what;
         int written = snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
 
-        if (strncmp(entry->d_name, domain, len) != 0 || written >= (int)sizeof(path))
+        if (strncmp(entry->d_name, domain, len) != 0 || entry->d_name[len] != '-' ||
+            written >= (int)sizeof(path))
             continue;
         if (stat(path, &what) == 0 && S_ISSOCK(what.st_mode))
             add_endpoint(list, "ipc://", path, strlen(path));
