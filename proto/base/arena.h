@@ -74,7 +74,8 @@ void arena_clear(struct arena *arena);
 void arena_trim(void);
 
 /* Bytes that grow: in an arena where one is given, else on the heap. When it cannot grow, `failed`
- * is set, what was appended is dropped, and appending more does nothing: check once, at the end. */
+ * is set, the piece that did not fit is dropped, and appending more does nothing: check once, at
+ * the end. */
 struct buffer {
     struct arena *arena; /* NULL: the heap, and buffer_free() is due */
     char *data;          /* the bytes */

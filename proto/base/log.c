@@ -28,7 +28,9 @@ enum {
     LINE_END = 8, /* kept free in a line for the end of a cut text and of the line */
     WRITER_STACK_BYTES = 128 * 1024,
     CLOSE_WAIT_S = 1,
-    BLOCKED_WAIT_MS = 100
+    BLOCKED_WAIT_MS = 100,
+    WRITER_PATIENCE = UINT32_MAX / 2, /* it has nothing else to do */
+    CALLER_PATIENCE = 3
 };
 
 #define LOG_LEVEL_NAME(name) #name,
@@ -189,8 +191,8 @@ static void line_make(struct line *line, enum log_level level, const struct log_
     line->bytes[line->len++] = '\n';
 }
 
-/* Writes all of it, or gives up when standard error is gone. */
-static void write_all(struct iovec *parts, int count)
+/* Writes all of it, or gives up when standard error is gone, or took nothing `patience` times. */
+static void write_all(struct iovec *parts, int count, unsigned patience)
 {
     while (count > 0) {
         ssize_t wrote = writev(STDERR_FILENO, parts, count);
@@ -198,7 +200,7 @@ static void write_all(struct iovec *parts, int count)
 
         if (wrote < 0 && errno == EINTR)
             continue;
-        if (wrote < 0 && errno == EAGAIN) {
+        if (wrote < 0 && errno == EAGAIN && patience-- > 0) {
             poll(&(struct pollfd){STDERR_FILENO, POLLOUT, 0}, 1, BLOCKED_WAIT_MS);
             continue;
         }
@@ -213,9 +215,9 @@ static void write_all(struct iovec *parts, int count)
     }
 }
 
-static void write_line(const char *bytes, size_t len)
+static void write_line(const char *bytes, size_t len, unsigned patience)
 {
-    write_all(&(struct iovec){(char *)bytes, len}, 1);
+    write_all(&(struct iovec){(char *)bytes, len}, 1, patience);
 }
 
 /* Writes what was in the ring when it came; called and left with the lock held. */
@@ -228,7 +230,7 @@ static void writer_drain(void)
     struct iovec parts[2] = {{logs.ring + from, first}, {logs.ring, len - first}};
 
     pthread_mutex_unlock(&logs.lock);
-    write_all(parts, len > first ? 2 : 1);
+    write_all(parts, len > first ? 2 : 1, WRITER_PATIENCE);
     pthread_mutex_lock(&logs.lock);
     logs.tail = head;
 }
@@ -243,7 +245,7 @@ static void writer_report_dropped(void)
     pthread_mutex_unlock(&logs.lock);
     snprintf(text, sizeof(text), "%" PRIu64 " log lines were dropped", count);
     line_make(&line, LOG_warn, &process.log, text);
-    write_line(line.bytes, line.len);
+    write_line(line.bytes, line.len, WRITER_PATIENCE);
     pthread_mutex_lock(&logs.lock);
 }
 
@@ -387,5 +389,5 @@ void log_write(enum log_level level, const struct log_tag *tag, const char *form
         ring_put(line.bytes, line.len);
     pthread_mutex_unlock(&logs.lock);
     if (!open)
-        write_line(line.bytes, line.len);
+        write_line(line.bytes, line.len, CALLER_PATIENCE);
 }

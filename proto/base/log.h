@@ -29,6 +29,7 @@ struct log_source {
 /* For lines about the process itself. */
 extern struct log_source process;
 
+/* The least level that is logged. */
 extern enum log_level log_threshold;
 
 /* Starts the writer. `name` stands in each line (`process=`). Before it, and after log_close(),
@@ -36,14 +37,17 @@ extern enum log_level log_threshold;
 void log_open(const char *name, enum log_level level, bool json);
 void log_set_level(enum log_level level);
 
-/* Writes what is in the ring (at most for a second) and ends the writer. */
+/* Writes what is in the ring (at most for a second) and ends the writer. Nothing when it is closed.
+ */
 void log_close(void);
 
 /* The level of that name, or -1. */
 int log_level_of(const char *name);
 
+/* Lines dropped so far. */
 uint64_t log_dropped(void);
 
+/* What the macros below call; from any thread. A line is cut at 2 KiB. */
 void log_write(enum log_level level, const struct log_tag *tag, const char *format, ...)
     PRINTF_LIKE(3, 4);
 

@@ -39,7 +39,7 @@ static struct {
     struct loop_hook *hooks[LOOP_PHASES]; /* in the order in which they were added */
     struct loop_hook *upcoming;           /* the next hook of the round that runs */
     int64_t watchdog_us;                  /* 0: off */
-    int64_t turn_us;                      /* when the turn began */
+    int64_t turn_us;                      /* when the turn began; 0: the first has not */
     int64_t longest_turn_us;              /* so far */
     struct piece piece;                   /* that runs */
     struct piece longest;                 /* of this turn */
@@ -177,6 +177,8 @@ static void on_wake(struct ev_loop *ev, ev_check *watcher, int events)
 static void on_sleep(struct ev_loop *ev, ev_prepare *watcher, int events)
 {
     (void)ev, (void)watcher, (void)events;
+    if (loop.turn_us == 0)
+        turn_begin();
     run_hooks();
     free_rested();
     turn_end();
@@ -218,7 +220,7 @@ void loop_open(int64_t watchdog_us)
 
 void loop_run(void)
 {
-    turn_begin();
+    loop.turn_us = 0;
     ev_run(loop.ev, 0);
 }
 

@@ -26,7 +26,7 @@ void loop_close(void);
 
 enum loop_phase { LOOP_FIBERS, LOOP_DATABASE, LOOP_LINKS, LOOP_PHASES };
 
-/* Something that runs at the end of each turn. */
+/* Something that runs at the end of each turn. A hook may remove itself or others. */
 struct loop_hook {
     bool (*run)(struct loop_hook *hook); /* true: did something that may make more work this turn */
     struct loop_hook *next;              /* the list's */
@@ -36,10 +36,11 @@ void loop_hook_add(enum loop_phase phase, struct loop_hook *hook);
 void loop_hook_remove(enum loop_phase phase, struct loop_hook *hook);
 
 /* Says who holds the loop from now on, for the watchdog's line: a text that outlives the turn, or
- * NULL. `detail` (a trace id, may be NULL) is copied. */
+ * NULL. `detail` (a trace id, may be NULL) is copied. In a fiber see fiber_announce(). */
 void loop_holder(const char *who, const char *detail);
 
-/* Frees `memory` with free() one turn later: a callback that is still running may look at it. */
+/* Frees `memory` with free() when the next turn ended: callbacks that still run, and those that are
+ * pending, may look at it. NULL is nothing. */
 void loop_free_later(void *memory);
 
 /* Deadlines of one length in order of expiry: one timer a list, constant time to add and remove. */
@@ -57,10 +58,11 @@ struct deadline_list {
 
 void deadline_list_init(struct deadline_list *list, int64_t length_us,
                         void (*expired)(struct deadline *deadline));
-/* Starts, or starts again, at now + length. */
+/* Starts, or starts again, at now + length. `deadline` is zeroed before its first use. */
 void deadline_start(struct deadline_list *list, struct deadline *deadline);
 /* Takes it out of the list it stands in; nothing where it stands in none. */
 void deadline_stop(struct deadline *deadline);
+/* Takes all out, without calling `expired`; not from there. */
 void deadline_list_close(struct deadline_list *list);
 
 /* SIGTERM and SIGINT: `drain` once, the second one ends the process at once with exit code 1.

@@ -3,13 +3,18 @@
  * A program has one list of rows; the struct that holds the values, the parsing of flags,
  * environment and file, `--help`, `--check-config` and the reference page come from it.
  *
- *   #define GATEWAY_OPTIONS(OPTION) \
- *       OPTION(connections, number, "LECTERN_CONNECTIONS", "20000", 1, 1000000, fixed, \ "clients
- * that may be connected at one time") OPTIONS_STRUCT(gateway_options, GATEWAY_OPTIONS);
+ *   #define GATEWAY_OPTIONS(OPTION)
+ *       OPTION(connections, number, "LECTERN_CONNECTIONS", "20000", 1, 1000000, fixed,
+ *              "clients that may be connected at one time")
+ *   OPTIONS_STRUCT(gateway_options, GATEWAY_OPTIONS);
  *   OPTIONS_TABLE(gateway_option_rows, gateway_options, GATEWAY_OPTIONS);
  *
- * The flag is the member with dashes (`--connections N`), the key in the file the same without the
- * dashes in front; the file has lines `key = value`, `#` begins a comment. */
+ * The flag is the member with dashes (`--connections N`, `--connections=N`), the key in the file
+ * the same without the dashes in front. The file has lines `key = value`; `#` begins a comment,
+ * double quotes keep blanks and `#`. Several programs can share a file: what follows a line
+ * `[lectern-chat]` is for that program only and wins over what stands above all sections. An
+ * environment variable that is empty counts as unset. Values of rows whose name contains `key`,
+ * `password` or `url` are never shown. */
 #pragma once
 
 #include "arena.h"
@@ -18,9 +23,9 @@
  *   text      const char *   anything; empty means unset ("" in the struct, never NULL)
  *   number    int64_t        decimal
  *   duration  int64_t        microseconds; `500ms`, `10s`, `5m`, `2h`; a number alone is seconds
- *   bytes     int64_t        `64KiB`, `2MiB`, `1GiB`, a number alone is bytes
- *   flag      bool           on off true false yes no 1 0; as a flag alone: on
- *   choice    const char *   one of the words that `words` lists, separated by blanks */
+ *   bytes     int64_t        `64KiB`, `2MiB`, `1GiB`; a number alone is bytes
+ *   flag      bool           on off true false yes no 1 0; `--name` alone: on, `--no-name`: off
+ *   choice    const char *   one of the words that the prose lists */
 typedef const char *option_c_text;
 typedef const char *option_c_choice;
 typedef int64_t option_c_number;
@@ -39,8 +44,8 @@ enum option_type {
 enum option_reload { OPTION_fixed, OPTION_reloadable };
 
 struct option_row {
-    const char *name; /* the member's */
-    enum option_type type;
+    const char *name;          /* the member's */
+    enum option_type type;     /* how its value is written */
     const char *env;           /* environment variable */
     const char *standard;      /* the default, as text */
     int64_t least, most;       /* of numbers, durations (us) and bytes; both 0: any */
