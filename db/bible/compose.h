@@ -14,7 +14,7 @@
 #pragma once
 
 #include "bible.h"
-#include "text.h"
+#include "fold.h"
 
 enum heading { HEADING_PLAIN, HEADING_PSALM_TITLE };
 

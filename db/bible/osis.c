@@ -289,12 +289,12 @@ static void begin(struct reader *reader, enum effect effect)
         part_words(reader);
 }
 
-/* A letter's name in capitals (`BETH`): converters mark the heads of an acrostic's stanzas as psalm
- * titles. */
+/* A letter's name in capitals (`BETH`, `SIN AND SHIN`): converters mark the heads of an acrostic's
+ * stanzas as psalm titles. */
 static bool is_letter_name(struct str text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (text.ptr[i] < 'A' || text.ptr[i] > 'Z')
+        if ((text.ptr[i] < 'A' || text.ptr[i] > 'Z') && text.ptr[i] != ' ')
             return false;
     return text.len > 0;
 }

@@ -151,6 +151,7 @@ static void make_template(void)
     snprintf(sql, sizeof(sql), "select 1 from pg_database where datname = '%s'", name);
     if (postgres_value(conn, sql)[0] == '\0') {
         snprintf(draft, sizeof(draft), "lectern_draft_%d", getpid());
+        postgres_exec(conn, "set client_min_messages = warning");
         snprintf(sql, sizeof(sql), "drop database if exists %s", draft);
         postgres_exec(conn, sql);
         snprintf(sql, sizeof(sql), "create database %s template template0", draft);

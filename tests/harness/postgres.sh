@@ -1,6 +1,7 @@
 #!/bin/sh
 # A private PostgreSQL for tests: own cluster, UNIX socket only, fsync on, run by an unprivileged user also for root.
 #   postgres.sh start        makes and starts one, and prints the URL of its database `postgres`
+#   postgres.sh resume URL   starts again the one that `start` printed, after it was stopped or killed
 #   postgres.sh stop URL     stops the one that `start` printed, and removes it
 # Nothing else is touched. Whoever starts one stops it.
 set -eu
@@ -16,6 +17,15 @@ as_user() { # as_user FOLDER COMMAND...: as the folder's owner, because PostgreS
     else
         setpriv --reuid="$owner" --regid="$owner_group" --clear-groups -- "$@"
     fi
+}
+
+run() { # run FOLDER: starts the server of that folder
+    owner_group=$(stat -c %g "$1")
+    as_user "$1" "$bin/pg_ctl" start --wait --silent --timeout=60 --pgdata="$1/data" \
+        --log="$1/log" </dev/null >/dev/null 2>&1 || {
+        cat "$1/log" >&2
+        exit 1
+    }
 }
 
 start() {
@@ -42,11 +52,7 @@ fsync = on
 shared_buffers = 64MB
 max_connections = 200
 END
-    as_user "$folder" "$bin/pg_ctl" start --wait --silent --timeout=60 --pgdata="$folder/data" \
-        --log="$folder/log" </dev/null >/dev/null 2>&1 || {
-        cat "$folder/log" >&2
-        exit 1
-    }
+    run "$folder"
     trap - EXIT
     echo "postgresql://postgres@/postgres?host=$folder"
 }
@@ -67,9 +73,10 @@ stop_folder() {
 
 case ${1:-} in
 start) start ;;
+resume) cd / && run "${2##*host=}" ;;
 stop) stop_folder "${2##*host=}" ;;
 *)
-    sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
     exit 64
     ;;
 esac

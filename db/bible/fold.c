@@ -1,5 +1,5 @@
 /* Running text. The rules of joining stand in fold_parts(); everything else serves them. */
-#include "text.h"
+#include "fold.h"
 
 enum { PILCROW = 0xB6, REPLACEMENT = 0xFFFD };
 
