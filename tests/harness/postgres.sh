@@ -21,6 +21,16 @@ as_user() { # as_user FOLDER COMMAND...: as the folder's owner, because PostgreS
 
 run() { # run FOLDER: starts the server of that folder
     owner_group=$(stat -c %g "$1")
+    pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null || true)
+    if [ -n "$pid" ]; then
+        for _ in $(seq 50); do # one that was killed takes a moment to die
+            grep -q '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" 2>/dev/null || break
+            sleep 0.1
+        done
+        # Dead, and perhaps not reaped by anybody, which PostgreSQL takes for alive.
+        grep -q '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" 2>/dev/null ||
+            rm -f "$1/data/postmaster.pid"
+    fi
     as_user "$1" "$bin/pg_ctl" start --wait --silent --timeout=60 --pgdata="$1/data" \
         --log="$1/log" </dev/null >/dev/null 2>&1 || {
         cat "$1/log" >&2
