@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zmq.h>
 
 enum {
@@ -302,7 +304,9 @@ struct client *client_open(const char *domain, const char *where, int64_t deadli
     client = try_all(&list, domain, deadline_us);
     if (client != NULL)
         return client;
-    if (list.count == 0)
+    if (strstr(where, "://") == NULL && access(where, R_OK | X_OK) != 0)
+        (void)snprintf(cause, cause_bytes, "%s: %s", where, strerror(errno));
+    else if (list.count == 0)
         (void)snprintf(cause, cause_bytes, "no actor `%s` in %s", domain, where);
     else
         (void)snprintf(cause, cause_bytes, "no actor `%s` answers at %s%s", domain, list.at[0],
