@@ -429,7 +429,7 @@ static void read_input(struct connection *connection)
         if (connection->phase == PHASE_away || connection->phase == PHASE_send)
             ev_io_stop(loop_get(), &connection->reading);
         else
-            refuse(connection, NULL, 503, "out of memory", REFUSAL_busy);
+            refuse(connection, NULL, 503, "too many bodies at one time", REFUSAL_busy);
         return;
     }
     len = recv(connection->reading.fd, connection->data + connection->end,

@@ -101,6 +101,7 @@ struct listener {
     struct deadline_list phases[PHASE_COUNT]; /* those with a length */
     struct connection *first;                 /* of all connections */
     unsigned count;                           /* of them */
+    size_t body_bytes;                        /* held by large read buffers */
     unsigned large;                           /* places for large bodies in use */
     void *spare;                              /* free blocks, each holding the next one's address */
     unsigned spares;                          /* of them */

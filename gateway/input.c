@@ -6,6 +6,13 @@
 
 enum { FIRST_BODY_ROOM = 64 * 1024 };
 
+/* A buffer that is no block counts against what all bodies together may hold. */
+static void free_large(struct connection *connection)
+{
+    connection->listener->body_bytes -= connection->room;
+    free(connection->data);
+}
+
 void input_release(struct connection *connection)
 {
     if (connection->data == NULL)
@@ -13,7 +20,7 @@ void input_release(struct connection *connection)
     if (connection->room == BLOCK_BYTES)
         listener_give_block(connection->listener, connection->data);
     else
-        free(connection->data);
+        free_large(connection);
     connection->data = NULL;
     connection->room = connection->start = connection->end = 0;
 }
@@ -37,16 +44,21 @@ static bool grow(struct connection *connection)
     size_t target = connection->head_len + (size_t)most + SLACK_BYTES;
     size_t room = connection->room < FIRST_BODY_ROOM ? FIRST_BODY_ROOM : connection->room * 2;
     bool block = connection->room == BLOCK_BYTES;
+    struct listener *listener = connection->listener;
+    size_t others = listener->body_bytes - (block ? 0 : connection->room);
     char *data;
 
     if (room > target && target > connection->end)
         room = target;
+    if (room > listener->config.body_bytes || others > listener->config.body_bytes - room)
+        return false;
     data = realloc(block ? NULL : connection->data, room);
     if (data == NULL)
         return false;
+    listener->body_bytes = others + room;
     if (block) {
         memcpy(data, connection->data, connection->end);
-        listener_give_block(connection->listener, connection->data);
+        listener_give_block(listener, connection->data);
     }
     connection->data = data;
     connection->room = room;
@@ -85,7 +97,7 @@ void input_shrink(struct connection *connection)
     if (block == NULL)
         return;
     memcpy(block, connection->data + connection->start, left);
-    free(connection->data);
+    free_large(connection);
     connection->data = block;
     connection->room = BLOCK_BYTES;
     connection->start = 0;

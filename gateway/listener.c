@@ -17,6 +17,7 @@ enum {
     ACCEPTS = 64, /* a turn, so that accepting never starves those who are connected */
     CONNECTIONS = 20000,
     BODY_RATE = 1024,
+    BODY_BYTES = 256 * 1024 * 1024,
     RETRY_MS = 100,
 };
 
@@ -235,6 +236,8 @@ static void fill_in(struct listener_config *config)
 
     if (config->connections == 0)
         config->connections = CONNECTIONS;
+    if (config->body_bytes == 0)
+        config->body_bytes = BODY_BYTES;
     if (config->body_rate == 0)
         config->body_rate = BODY_RATE;
     times->head = times->head != 0 ? times->head : standard.head;

@@ -20,9 +20,10 @@ struct listener_times {
 };
 
 struct listener_config {
-    const char *address;                      /* `host:port`, `[v6]:port`; port 0: any */
-    int fd;                                   /* a listening socket that was handed over, else -1 */
-    unsigned connections;                     /* most at one time; 0: 20,000 */
+    const char *address;  /* `host:port`, `[v6]:port`; port 0: any */
+    int fd;               /* a listening socket that was handed over, else -1 */
+    unsigned connections; /* most at one time; 0: 20,000 */
+    size_t body_bytes; /* of all bodies that are held at one time, beyond 16 KiB each; 0: 256 MiB */
     unsigned body_rate;                       /* bytes a second of a body, at least; 0: 1,024 */
     struct listener_times times;              /* deadlines */
     const struct connection_handler *handler; /* outlives the listener */

@@ -352,6 +352,38 @@ Test(connection, large_bodies_are_few_at_one_time)
     server_end();
 }
 
+Test(connection, all_bodies_together_are_limited)
+{
+    struct listener_config config = {.body_bytes = 100 * 1024};
+    char *body = calloc(1, 60000);
+    int held, fd;
+
+    cr_assert_not_null(body);
+    server_start(&config);
+    held = client_open();
+    client_say(held, "POST /a HTTP/1.1\r\n" H "Content-Length: 60001\r\n\r\n");
+    client_send(held, body, 60000);
+    cr_assert(server_has_clients(1));
+    fd = client_open();
+    client_say(fd, "POST /b HTTP/1.1\r\n" H "Content-Length: 60001\r\n\r\n");
+    client_send(fd, body, 60000);
+    client_read(fd, NULL);
+    assert_one("503");
+    close(fd);
+    client_send(held, "x", 1);
+    client_read(held, "/a");
+    assert_one("200");
+    fd = client_open();
+    client_say(fd, "POST /c HTTP/1.1\r\n" H "Content-Length: 60000\r\n\r\n");
+    client_send(fd, body, 60000);
+    client_read(fd, "/c");
+    assert_one("200");
+    close(fd);
+    close(held);
+    free(body);
+    server_end();
+}
+
 Test(connection, large_bodies_arrive_whole)
 {
     size_t len = 5 * 1024 * 1024;
