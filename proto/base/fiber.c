@@ -260,7 +260,7 @@ static struct fiber *stack_new(void)
         return NULL;
     }
     fibers.color = (fibers.color + 1) % COLORS;
-    from_top = ((sizeof(*fiber) + 63) & ~(size_t)63) + fibers.color * COLOR_BYTES;
+    from_top = ((sizeof(*fiber) + 63) & ~(size_t)63) + (size_t)fibers.color * COLOR_BYTES;
     fiber = (struct fiber *)(memory + bytes - from_top);
     fiber->stack = memory + fibers.page_bytes;
     fiber->heap_at = NOT_IN_HEAP;

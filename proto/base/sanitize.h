@@ -1,5 +1,5 @@
 /* What AddressSanitizer and LeakSanitizer want to be told; nothing without them. Only for the .c
- * files of this folder. */
+ * files of this folder, and its tests. */
 #pragma once
 
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* Arenas and buffers: limits, alignment, growth, and a comparison with plain memory. */
 #include "base/arena.h"
+#include "base/sanitize.h"
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
@@ -237,3 +238,20 @@ Test(buffer, formats_long_text, .timeout = 10)
     cr_assert_eq(buffer.data[1001], '!');
     buffer_free(&buffer);
 }
+
+#ifdef SANITIZED
+Test(arena, what_was_not_given_is_poisoned, .timeout = 10)
+{
+    struct arena arena;
+    char *memory;
+
+    arena_init(&arena, 1 << 16);
+    memory = arena_alloc(&arena, 20);
+    cr_assert(!__asan_address_is_poisoned(memory + 19));
+    cr_assert(__asan_address_is_poisoned(memory + 20));
+    cr_assert(__asan_address_is_poisoned(memory + 32));
+    arena_clear(&arena);
+    cr_assert(__asan_address_is_poisoned(memory));
+    arena_trim();
+}
+#endif
