@@ -1,5 +1,5 @@
-/* Literal addresses need nothing; host names are looked up by a thread, which hands what it found to the
- * loop under a lock. A lookup that fails changes nothing: the actors that are known stay. */
+/* Literal addresses need nothing; host names are looked up by a thread, which hands what it found
+ * to the loop under a lock. A lookup that fails changes nothing: the actors that are known stay. */
 #include "addresses.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -188,18 +188,19 @@ static void format_address(const struct addrinfo *info, const char *port, addres
 static bool look_up(struct addresses *addresses, struct host *host)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    struct answers fresh = {.count = 0};
     struct addrinfo *list;
 
     if (getaddrinfo(host->name, NULL, &hints, &list) != 0)
         return false;
-    pthread_mutex_lock(&addresses->lock);
-    host->fresh.count = 0;
     for (const struct addrinfo *info = list; info != NULL; info = info->ai_next)
-        if (host->fresh.count < EACH_MOST)
-            format_address(info, host->port, host->fresh.items[host->fresh.count++]);
+        if (fresh.count < EACH_MOST)
+            format_address(info, host->port, fresh.items[fresh.count++]);
+    freeaddrinfo(list);
+    pthread_mutex_lock(&addresses->lock);
+    host->fresh = fresh;
     host->is_fresh = true;
     pthread_mutex_unlock(&addresses->lock);
-    freeaddrinfo(list);
     return true;
 }
 

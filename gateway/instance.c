@@ -1,5 +1,6 @@
 /* The calls of an instance stand in a list, so that all of them can be ended, and in the table of
- * pending ids, by which replies find them. A reply is taken only from the instance that was asked. */
+ * pending ids, by which replies find them. A reply is taken only from the instance that was asked.
+ */
 #include "instance.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -12,7 +13,7 @@
 
 enum { HEADER_BYTES = 1024, SCRATCH_BYTES = 256 * 1024 };
 
-#define PING_US TIME_S(1)        /* between two pings of one that answers */
+#define PING_US TIME_S(1)          /* between two pings of one that answers */
 #define PING_AGAIN_US TIME_MS(200) /* of one that has not answered yet */
 #define SILENT_US TIME_S(3)
 
@@ -107,6 +108,8 @@ static void take_reply(struct instance *instance, const struct common_reply *rep
         return;
     }
     list_remove(call);
+    if (str_is(reply->status, "leaving"))
+        take_leaving(instance);
     call->arrived(call, reply, body);
 }
 
@@ -287,6 +290,7 @@ int instance_send(struct instance *instance, struct outstanding *call,
     else
         result = link_send(instance->link, NULL, buffer_str(&header), body);
     if (result != 0) {
+        instance->silent = instance->silent || errno == EHOSTUNREACH; /* until the next pong */
         pending_remove(instance->limits->pending, call->id);
         return -1;
     }

@@ -1,8 +1,9 @@
-/* One instance of an actor as the gateway sees it: a socket, what is outstanding there, and whether it
- * answers.
+/* One instance of an actor as the gateway sees it: a socket, what is outstanding there, and whether
+ * it answers.
  *
  * It is asked once a second how it is. It is used while it is connected, answers, and does not say
- * that it is leaving. When its connection breaks, everything that is outstanding there ends at once. */
+ * that it is leaving. When its connection breaks, everything that is outstanding there ends at
+ * once. */
 #pragma once
 
 #include "frame.h"
@@ -64,13 +65,13 @@ bool instance_has_room(const struct instance *instance, size_t bytes);
 /* Asks how it is, where that is due; to be called some times a second. */
 void instance_tick(struct instance *instance, int64_t now_us);
 
-/* Sends a call; sets the request's version and id. 0; -1 with errno of link_send(), or ENOBUFS: too many
- * calls of this gateway are under way. */
+/* Sends a call; sets the request's version and id. 0; -1 with errno of link_send(), or ENOBUFS: too
+ * many calls of this gateway are under way. */
 int instance_send(struct instance *instance, struct outstanding *call,
                   struct common_request *request, struct str body) MUST;
 
-/* Forgets a call: a reply that still comes goes to nobody. `cancel` tells the actor. Nothing where it
- * is not under way. */
+/* Forgets a call: a reply that still comes goes to nobody. `cancel` tells the actor. Nothing where
+ * it is not under way. */
 void instance_forget(struct outstanding *call, bool cancel);
 
 /* Registers the counters of what came in vain. */

@@ -1,0 +1,28 @@
+/* What came back, as HTTP: status, fields and JSON.
+ *
+ * Each of these answers the connection, unless the client left; then nothing happens. None waits. */
+#pragma once
+
+#include "exchange.h"
+
+/* 429 by a limit of a minute, whose window stands in the exchange's `rate`. */
+extern const struct fault limit_reached;
+
+/* The exchange failed: its failure's fault, as the client is to see it. */
+void reply_failure(struct exchange *exchange);
+
+/* The trip brought a reply: the output, 304, or the actor's fault. */
+void reply_result(struct exchange *exchange);
+
+/* JSON of our own. `more` are further field lines, each with CRLF; may be absent. */
+void reply_json(struct exchange *exchange, int status, struct str more, struct str body);
+
+/* 304, with ETag among the `more` field lines. */
+void reply_not_modified(struct exchange *exchange, struct str more);
+
+/* Answers a head for which no exchange was made, in the same manner. */
+void reply_plain(struct connection *connection, struct str fields, int status, struct str more,
+                 const char *detail);
+
+/* Whether an If-None-Match names exactly one validator: that, without its quotes, else absent. */
+struct str reply_known_validator(const struct http_head *head);

@@ -1,0 +1,187 @@
+/* Choose, send, wait; and again, where the instance was lost and nothing forbids it.
+ *
+ * The wait goes on for a moment after the deadline: the actor's own deadline is the same, and its
+ * word that the work was rolled back is worth more than our guess. */
+#include "trip.h"
+#include "base/log.h"
+#include "base/stat.h"
+#include "base/time.h"
+#include <errno.h>
+
+#define GRACE_US TIME_MS(150)
+
+enum { TRIES_MOST = 3 };
+
+STAT(resends_total, counter, "Calls that were sent again to another actor.");
+
+void trip_register_stats(void)
+{
+    stat_register(&resends_total);
+}
+
+static struct trip *trip_of(struct outstanding *call)
+{
+    return (struct trip *)(void *)((char *)call - offsetof(struct trip, call));
+}
+
+static void keep(struct trip *trip, const struct common_reply *reply, struct str body)
+{
+    trip->reply = *reply;
+    trip->reply.status = arena_copy(trip->arena, reply->status);
+    trip->reply.user = arena_copy(trip->arena, reply->user);
+    trip->reply.validator = arena_copy(trip->arena, reply->validator);
+    trip->reply.spent = NO_STR;
+    if (reply->rate != NULL) {
+        struct common_rate *rate = arena_alloc(trip->arena, sizeof(*rate));
+
+        if (rate != NULL)
+            *rate = *reply->rate;
+        trip->reply.rate = rate;
+    }
+    trip->reply_body = arena_copy(trip->arena, body);
+}
+
+static void arrived(struct outstanding *call, const struct common_reply *reply, struct str body)
+{
+    struct trip *trip = trip_of(call);
+
+    keep(trip, reply, body);
+    trip->state = TRIP_ARRIVED;
+    fiber_wake(trip->fiber, WAKE_DONE);
+}
+
+static void lost(struct outstanding *call)
+{
+    struct trip *trip = trip_of(call);
+
+    trip->state = TRIP_LOST;
+    fiber_wake(trip->fiber, WAKE_FAILED);
+}
+
+static int send_to(struct trip *trip, struct instance *instance)
+{
+    int64_t left_us = trip->deadline_us - time_now_us();
+    struct common_request request = {
+        .method = str_of(trip->method->name),
+        .budget = left_us > 0 ? (left_us + TIME_MS(1) - 1) / TIME_MS(1) : 1,
+        .user = trip->user,
+        .client = trip->client,
+        .validator = trip->validator,
+        .credit = INT_ABSENT,
+        .trace = trip->trace,
+    };
+
+    trip->state = TRIP_AWAY;
+    trip->call.arrived = arrived;
+    trip->call.lost = lost;
+    if (instance_send(instance, &trip->call, &request, trip->body) == 0)
+        return 0;
+    if (errno == EMSGSIZE)
+        return fail(trip, too_large, "a frame of %zu bytes", trip->body.len);
+    if (errno == EHOSTUNREACH) {
+        trip->state = TRIP_LOST;
+        return fail(trip, domain_down, "%s is not there", instance->name);
+    }
+    return fail(trip, busy, "%s takes no more calls", instance->name);
+}
+
+/* 0 with the call on its way. */
+static int start(struct trip *trip)
+{
+    struct instance *instance;
+
+    switch (balance_choose(trip->balance, trip->method->domain, trip->affinity, trip->body.len,
+                           &instance)) {
+    case CHOICE_MADE:
+        return send_to(trip, instance);
+    case CHOICE_FULL:
+        return fail(trip, busy, "all actors of %s have enough to do", trip->method->domain);
+    case CHOICE_ABSENT:
+        break;
+    }
+    return fail(trip, domain_down, "no actor of %s answers", trip->method->domain);
+}
+
+static int out_of_time(struct trip *trip)
+{
+    instance_forget(&trip->call, true);
+    if (trip->writes)
+        return fail(trip, outcome_unknown, "no reply within the deadline");
+    return fail(trip, timeout, "no reply within the deadline");
+}
+
+/* Until the call is under way no more. */
+static int wait(struct trip *trip)
+{
+    while (trip->state == TRIP_AWAY) {
+        switch (fiber_wait(trip->deadline_us + GRACE_US)) {
+        case WAKE_TIMEOUT:
+            return trip->state == TRIP_AWAY ? out_of_time(trip) : 0;
+        case WAKE_CANCEL:
+            instance_forget(&trip->call, true);
+            return fail(trip, cancelled, "the client left");
+        case WAKE_DONE:
+        case WAKE_FAILED:
+            break;
+        }
+    }
+    return 0;
+}
+
+/* The reply's status: fine, or a fault that the contract knows. */
+static int judge(struct trip *trip)
+{
+    struct str status = trip->reply.status;
+
+    if (trip->reply_body.ptr == NULL)
+        return fail(trip, busy, "no memory for the reply");
+    if (status.ptr == NULL)
+        return fail(trip, internal, "a reply with a malformed header");
+    if (trip->reply.v != WIRE_VERSION)
+        return fail(trip, internal, "a reply of version %lld", (long long)trip->reply.v);
+    if (str_is(status, "ok") || str_is(status, "not_modified"))
+        return 0;
+    trip->fault = contract_fault(status);
+    if (trip->fault == NULL)
+        return fail(trip, internal, "a reply with the unknown status %.*s", STR_ARG(status));
+    return 0;
+}
+
+/* One attempt; `*again`: it came to nothing, and another may follow. */
+static int attempt(struct trip *trip, bool *again)
+{
+    *again = false;
+    if (start(trip) != 0) {
+        *again = trip->state == TRIP_LOST;
+        return -1;
+    }
+    if (wait(trip) != 0)
+        return -1;
+    if (trip->state == TRIP_LOST) {
+        *again = !trip->writes;
+        if (trip->writes)
+            return fail(trip, outcome_unknown, "the actor was lost");
+        return fail(trip, domain_down, "the actor was lost");
+    }
+    if (judge(trip) != 0)
+        return -1;
+    *again = trip->fault == &fault_leaving;
+    return 0;
+}
+
+int trip_run(struct trip *trip)
+{
+    bool again;
+    int result;
+
+    trip->fiber = fiber_self();
+    for (unsigned tries = 1;; tries++) {
+        failure_clear(&trip->failure);
+        trip->fault = NULL;
+        trip->state = TRIP_AWAY;
+        result = attempt(trip, &again);
+        if (!again || tries == TRIES_MOST || time_now_us() >= trip->deadline_us)
+            return result;
+        stat_add(&resends_total, 1);
+    }
+}

@@ -1,0 +1,39 @@
+/* One message to an actor and its reply, within a fiber.
+ *
+ * What only reads is sent again to another instance when the first one was lost, within the same
+ * deadline; what writes never is, because nobody knows whether it happened. An instance that says
+ * that it is leaving has done nothing, so that anything may go elsewhere then. */
+#pragma once
+
+#include "balance.h"
+#include "base/fail.h"
+#include "base/fiber.h"
+
+struct trip {
+    struct balance *balance;     /* chooses the instance */
+    const struct method *method; /* what is asked */
+    struct str body;             /* its input, encoded */
+    struct str user;             /* for whom; may be absent */
+    struct str client;           /* the address that limits count by; may be absent */
+    struct str validator;        /* of the answer that the client has; may be absent */
+    struct str trace;            /* the request's id */
+    struct str affinity;         /* by which the instance is chosen; may be absent */
+    bool writes;                 /* it must not be sent twice */
+    int64_t deadline_us;         /* monotonic */
+    struct arena *arena;         /* what came back lives there */
+
+    struct failure failure;    /* why there is no reply */
+    struct common_reply reply; /* the header */
+    struct str reply_body;     /* the body */
+    const struct fault *fault; /* that the actor answered with; NULL: none */
+
+    struct outstanding call;                           /* while it is under way */
+    struct fiber *fiber;                               /* that waits */
+    enum { TRIP_AWAY, TRIP_ARRIVED, TRIP_LOST } state; /* of the call */
+};
+
+/* Sends and waits. 0: there is a reply, which may say a fault; -1: there is none (a failure is
+ * recorded: domain_down, busy, timeout, outcome_unknown, cancelled, internal). */
+int trip_run(struct trip *trip) MUST;
+
+void trip_register_stats(void);
