@@ -115,6 +115,14 @@ static void json_text(struct buffer *out, const char *key, const char *text)
         buffer_add_text(out, "null");
 }
 
+/* What JSON has where an output is absent. */
+static const char *absent_name(const struct field *field)
+{
+    if (field->nullable)
+        return "null";
+    return field->need == NEED_optional ? "absent" : "never";
+}
+
 static void json_fields(struct buffer *out, const struct record *record, bool input);
 
 static void json_field(struct buffer *out, const struct field *field, bool input)
@@ -129,6 +137,8 @@ static void json_field(struct buffer *out, const struct field *field, bool input
         buffer_add_format(out, ",\"required\":%s,",
                           field->need == NEED_required ? "true" : "false");
         json_text(out, "default", field->standard);
+    } else {
+        buffer_add_format(out, ",\"absent\":\"%s\"", absent_name(field));
     }
     if (field->most_chars != 0)
         buffer_add_format(out, ",\"most_chars\":%u", field->most_chars);

@@ -338,7 +338,6 @@ class LecternTest(unittest.TestCase):
 
 def main():
     """Runs the tests of the calling file; the last line counts them."""
-    name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
     wanted = sys.argv[1:]
     module = sys.modules["__main__"]
     loader = unittest.defaultTestLoader
@@ -347,5 +346,5 @@ def main():
     failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
     # A class or module that could not be set up counts as one failure beside the tests that ran.
     passed = max(result.testsRun - failed - len(result.skipped), 0)
-    print(f"{name}: {passed} passed, {failed} failed")
+    print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not result.testsRun else 0)

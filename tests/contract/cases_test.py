@@ -1,0 +1,146 @@
+"""Each message and each of its declared faults, over each of its own ways in.
+
+A case is a row: what is sent, and what must come. The same inputs go straight to the actor and, where the message has
+a route, over HTTP; both must agree. A message or a declared fault without a case fails the last test.
+"""
+
+import json
+import urllib.parse
+import uuid
+
+import _path  # noqa: F401
+import fleet
+import wire
+
+NOBODY = str(uuid.uuid4())
+OK = "ok"
+CASES = []
+
+
+def case(message, outcome=OK, user=None, **inputs):
+    CASES.append((message, outcome, user, inputs))
+
+
+# user: `known` and `merged` are made before the cases run; `known` is a user's id.
+case("user.get_or_create_user")
+case("user.get_or_create_user", anonymous_id="known")
+case("user.get_or_create_user", "invalid", anonymous_id="x" * 37)
+case("user.get_user_by_anonymous_id", anonymous_id="known")
+case("user.get_user_by_anonymous_id", "user_not_found", anonymous_id=NOBODY)
+case("user.get_user_by_anonymous_id", "invalid")
+case("user.session", user="known")
+case("user.session", user="merged")
+case("user.session", "unknown_user", user=NOBODY)
+
+# bible
+PLACE = {"book": "John", "chapter": 3}
+SAVED = {"reference": "John 3:16", "book": "John", "chapter": 3, "verse_start": 16, "translation": "WEB", "text": "For"}
+case("bible.translations")
+case("bible.passage", **PLACE, verse_start=16)
+case("bible.passage", **PLACE, verse_start=16, verse_end=18, translation="WEB", save=True)
+case("bible.passage", "passage_not_found", **PLACE, verse_start=99)
+case("bible.passage", "translation_requires_pro", **PLACE, verse_start=16, translation="NRSV")
+case("bible.passage", "invalid", chapter="three")
+case("bible.chapter", **PLACE)
+case("bible.chapter", **PLACE, save=True)
+case("bible.chapter", "chapter_not_found", book="Tobit", chapter=1)
+case("bible.chapter", "translation_requires_pro", **PLACE, translation="NRSV")
+case("bible.chapter", "invalid", book="John")
+case("bible.chapter_content", **PLACE)
+case("bible.chapter_content", "chapter_content_not_found", **PLACE, translation="XYZ")
+case("bible.chapter_content", "translation_requires_pro", **PLACE, translation="NRSV")
+case("bible.chapter_content", "invalid")
+case("bible.save_passage", **SAVED)
+case("bible.save_passage", **SAVED, verse_end=17)
+case("bible.save_passage", "invalid", **{**SAVED, "chapter": 0})
+
+
+class Cases(fleet.LecternTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.contract = json.loads(fleet.command("ls", "--json").stdout)
+        cls.clients = {d: wire.Client(cls.lectern.socket_of(d)) for d in fleet.DOMAINS}
+        known = cls.clients["user"].ask("user.get_or_create_user")
+        cls.names = {"known": known["anonymous_id"], "merged": str(uuid.uuid4())}
+        cls.lectern.sql("insert into merged_users (anonymous_id, user_id) values"
+                        f" ('{cls.names['merged']}', {known['id']})")
+        cls.lectern.sql("update bible_translations set code = 'NRSV', requires_pro = true, version = version + 1000"
+                        " where code = 'KJV'")
+        path = "/api/passage?book=John&chapter=3&verse_start=16&translation=NRSV"
+        fleet.wait_for("the new catalog", lambda: cls.lectern.get(path).status == 403, 60)
+
+    @classmethod
+    def tearDownClass(cls):
+        for client in cls.clients.values():
+            client.close()
+        super().tearDownClass()
+
+    def message(self, name):
+        return next(m for m in self.contract if m["name"] == name)
+
+    def over_wire(self, name, user, inputs):
+        client = self.clients[name.split(".")[0]]
+        try:
+            header, body = client.call(name, inputs, user=user)
+            return header["status"], body
+        except wire.Fault as fault:
+            return fault.name, fault.detail
+
+    def over_http(self, message, user, inputs):
+        path, query = message["path"], {}
+        for field in message["in"]:
+            if field["name"] not in inputs:
+                continue
+            value = inputs[field["name"]]
+            if field["place"] == "path":
+                path = path.replace("{%s}" % field["name"], urllib.parse.quote(str(value)))
+            elif field["place"] == "query":
+                query[field["name"]] = str(value).lower() if isinstance(value, bool) else value
+        if query:
+            path += "?" + urllib.parse.urlencode(query)
+        return self.lectern.request(message["verb"], path, user=user)
+
+    def test_each_case(self):
+        for name, outcome, user, inputs in CASES:
+            user = self.names.get(user, user)
+            inputs = {k: self.names.get(v, v) if isinstance(v, str) else v for k, v in inputs.items()}
+            with self.subTest(message=name, outcome=outcome, inputs=inputs):
+                status, body = self.over_wire(name, user, inputs)
+                self.assertEqual(status, outcome, body)
+                message = self.message(name)
+                if outcome == OK:
+                    wanted = {f["name"] for f in message["out"] if f["absent"] == "never"}
+                    self.assertLessEqual(wanted, set(body))
+                if message.get("path"):
+                    self.agrees(message, outcome, body, self.over_http(message, user, inputs))
+
+    def agrees(self, message, outcome, body, answer):
+        if outcome == "unknown_user":  # HTTP makes a user instead
+            self.assertEqual(answer.status, 200)
+            self.assertIsNotNone(answer.cookie)
+        elif outcome == OK:
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(set(answer.json), {f["name"] for f in message["out"]})
+        elif outcome == "invalid":
+            self.assertEqual(answer.status, 422)
+            self.assertEqual([f["loc"] for f in answer.json["detail"]], [f["loc"] for f in body])
+        else:
+            self.assertEqual(answer.status, {f["name"]: f["status"] for f in message["faults"]}[outcome])
+            self.assertEqual(answer.json, {"detail": body})
+
+    def test_nothing_is_without_a_case(self):
+        covered = {(name, outcome) for name, outcome, _, _ in CASES}
+        missing = []
+        for message in self.contract:
+            wanted = [OK, *(f["name"] for f in message["faults"])]
+            if any(f["required"] for f in message["in"]):
+                wanted.append("invalid")
+            if message["for"] == "user":
+                wanted.append("unknown_user")
+            missing += [(message["name"], w) for w in wanted if (message["name"], w) not in covered]
+        self.assertEqual(missing, [])
+
+
+if __name__ == "__main__":
+    fleet.main()
