@@ -1,9 +1,10 @@
 /* The connections of an actor to PostgreSQL, none of which ever blocks the loop.
  *
- * One (or a few) shared, pipelined connections carry single reads: a query is sent at once while its
- * connection is quiet, and the reads of a turn are gathered behind one sync when it is busy. Others
- * carry single writes (a sync each) and transactions (exclusively); they are opened on demand and
- * closed when idle. Lost connections come back by themselves, with back-off and jitter. */
+ * One (or a few) shared, pipelined connections carry single reads: a query is sent at once while
+ * its connection is quiet, and the reads of a turn are gathered behind one sync when it is busy.
+ * Others carry single writes (a sync each) and transactions (exclusively); they are opened on
+ * demand and closed when idle. Lost connections come back by themselves, with back-off and jitter.
+ */
 #pragma once
 
 #include "base/arena.h"
@@ -27,15 +28,15 @@ struct pool;
            "prepare statements by name; off behind a pooler that cannot keep them")
 
 struct pool_config {
-    const char *url;               /* empty: libpq's environment; SQLAlchemy's spellings are taken */
-    unsigned read_connections;     /* shared, pipelined */
-    unsigned other_connections;    /* at most */
-    unsigned waiters;              /* calls that may wait for one of the others; beyond: busy */
-    int64_t idle_us;               /* after which one of the others is closed */
-    int64_t statement_timeout_us;  /* set on each connection */
-    bool statement_names;          /* prepare by name */
-    int schema_version;            /* least migration that the database must have; 0: any */
-    const char *application_name;  /* shown in pg_stat_activity */
+    const char *url;              /* empty: libpq's environment; SQLAlchemy's spellings are taken */
+    unsigned read_connections;    /* shared, pipelined */
+    unsigned other_connections;   /* at most */
+    unsigned waiters;             /* calls that may wait for one of the others; beyond: busy */
+    int64_t idle_us;              /* after which one of the others is closed */
+    int64_t statement_timeout_us; /* set on each connection */
+    bool statement_names;         /* prepare by name */
+    int schema_version;           /* least migration that the database must have; 0: any */
+    const char *application_name; /* shown in pg_stat_activity */
 };
 
 /* Reads what may need a file or the environment (service, password file), once, then begins to

@@ -6,11 +6,11 @@
  *   if (db_query(call, &find_user, PARAMS(p_str(call->user)), &rows) != 0)
  *       return -1;
  *
- * What a query runs in follows from the message's kind: `read` and `single` run each statement as its own
- * transaction, `tx` runs all in the one that the runtime commits or rolls back; `steps` reads outside
- * of tx_run() and is in a transaction within. Every function here may wait, within the call's
- * deadline; a failure is recorded in the call: unavailable, busy, timeout, cancelled, outcome_unknown,
- * unknown_user, or internal with the server's SQLSTATE and message for the log. */
+ * What a query runs in follows from the message's kind: `read` and `single` run each statement as
+ * its own transaction, `tx` runs all in the one that the runtime commits or rolls back; `steps`
+ * reads outside of tx_run() and is in a transaction within. Every function here may wait, within
+ * the call's deadline; a failure is recorded in the call: unavailable, busy, timeout, cancelled,
+ * outcome_unknown, unknown_user, or internal with the server's SQLSTATE and message for the log. */
 #pragma once
 
 #include "call.h"
@@ -18,9 +18,9 @@
 #include "rows.h"
 
 struct statement {
-    const char *name;  /* unique in the program; the prepared statement's name */
-    const char *sql;   /* with $1 … $n */
-    bool write;        /* changes something: STATEMENT_WRITE */
+    const char *name; /* unique in the program; the prepared statement's name */
+    const char *sql;  /* with $1 … $n */
+    bool write;       /* changes something: STATEMENT_WRITE */
 };
 
 /* Defines a statement in file scope; all of a program stand in one section, so that tests and the
@@ -38,18 +38,19 @@ const struct statement *const *statements_end(void);
 
 /* A parameter; what a str points to must live until the query was answered. Absent is NULL. */
 struct param {
-    uint32_t type;    /* the type's oid */
-    struct str value; /* binary form, or text for text types; ptr NULL: NULL. Of numbers: `number` */
-    char number[8];   /* big endian */
-    bool is_number;   /* the value is in `number`, value.len bytes of it */
+    uint32_t type; /* the type's oid */
+    struct str
+        value;      /* binary form, or text for text types; ptr NULL: NULL. Of numbers: `number` */
+    char number[8]; /* big endian */
+    bool is_number; /* the value is in `number`, value.len bytes of it */
 };
 
-struct param p_str(struct str value);       /* text */
-struct param p_i32(int32_t value);          /* integer */
-struct param p_i64(int64_t value);          /* bigint; INT_ABSENT is NULL */
-struct param p_bool(bool value);            /* boolean */
-struct param p_time(int64_t epoch_us);      /* timestamptz; INT_ABSENT is NULL */
-struct param p_json(struct str text);       /* jsonb, from JSON text */
+struct param p_str(struct str value);  /* text */
+struct param p_i32(int32_t value);     /* integer */
+struct param p_i64(int64_t value);     /* bigint; INT_ABSENT is NULL */
+struct param p_bool(bool value);       /* boolean */
+struct param p_time(int64_t epoch_us); /* timestamptz; INT_ABSENT is NULL */
+struct param p_json(struct str text);  /* jsonb, from JSON text */
 
 struct params {
     const struct param *items;
@@ -65,12 +66,14 @@ struct params {
 int db_query(struct call *call, const struct statement *statement, struct params params,
              struct rows *rows) MUST;
 
-/* As db_query(), with call->user put in as $1 before `params`; the first column is the user's id (as
- * current_user_id() gives it): NULL or no row is the fault unknown_user, else it becomes call->user_id. */
+/* As db_query(), with call->user put in as $1 before `params`; the first column is the user's id
+ * (as current_user_id() gives it): NULL or no row is the fault unknown_user, else it becomes
+ * call->user_id. */
 int db_query_as_user(struct call *call, const struct statement *statement, struct params params,
                      struct rows *rows) MUST;
 
-/* As db_query(), and COMMIT travels with it: the transaction is over when it returns 0. Only in a transaction. */
+/* As db_query(), and COMMIT travels with it: the transaction is over when it returns 0. Only in a
+ * transaction. */
 int db_query_last(struct call *call, const struct statement *statement, struct params params,
                   struct rows *rows) MUST;
 
