@@ -397,6 +397,20 @@ int reply_count(const char *needle)
     return found;
 }
 
+void reply_has(const char *needle, int times)
+{
+    cr_assert_eq(reply_count(needle), times, "not %d times \"%s\" in:\n%s", times, needle, reply);
+}
+
+void reply_is(const char *status)
+{
+    char line[64];
+
+    snprintf(line, sizeof(line), "HTTP/1.1 %s ", status);
+    reply_has("HTTP/1.", 1);
+    reply_has(line, 1);
+}
+
 size_t client_ask(const char *request)
 {
     int fd = client_open();

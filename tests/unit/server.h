@@ -47,5 +47,11 @@ extern char reply[REPLY_ROOM];
 /* How often `needle` is in what was read. */
 int reply_count(const char *needle);
 
+/* Fails the test unless `needle` is in it that often. */
+void reply_has(const char *needle, int times);
+
+/* Fails the test unless it holds one answer, with that status. */
+void reply_is(const char *status);
+
 /* One connection: send it all, read to the end, close. */
 size_t client_ask(const char *request);
