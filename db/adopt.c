@@ -17,17 +17,16 @@ extern const char adopt_sql[]; /* the file adopt.sql, terminated */
 static enum migrate_result check_marker(struct migrate *migrate, char *marker, size_t room_bytes)
 {
     enum migrate_result outcome = migrate_value(
-        migrate, "select coalesce(string_agg(version_num, ', '), '') from alembic_version", 0, NULL,
-        marker, room_bytes);
+        migrate, "select coalesce(string_agg(version_num, ', '), '') from alembic_version",
+        (const char *const[]){NULL}, marker, room_bytes);
 
     if (outcome != MIGRATE_DONE || strcmp(marker, LATEST_MARKER) == 0 ||
         strcmp(marker, MARKER_BEFORE) == 0)
         return outcome;
     return migrate_stop(migrate, MIGRATE_REFUSED,
-                        "alembic_version holds %s%s%s: only databases at " MARKER_BEFORE
+                        "alembic_version holds \"%s\": only databases at " MARKER_BEFORE
                         " or " LATEST_MARKER " can be adopted",
-                        marker[0] != '\0' ? "\"" : "nothing", marker,
-                        marker[0] != '\0' ? "\"" : "");
+                        marker);
 }
 
 /* Puts the baseline into the session's temporary schema; types (vector) are still found in the

@@ -16,6 +16,8 @@ enum {
         6 /* of 5 s each, so that a migration that waits does not hold up everybody for long */
 };
 
+static const char *const nothing[] = {NULL}; /* values of a statement without parameters */
+
 /* The session's advisory lock; any number of our own. */
 #define LOCK_KEY "5071927843"
 
@@ -90,12 +92,16 @@ enum migrate_result migrate_exec(struct migrate *migrate, const char *what, cons
     return outcome;
 }
 
-enum migrate_result migrate_value(struct migrate *migrate, const char *sql, int count,
+enum migrate_result migrate_value(struct migrate *migrate, const char *sql,
                                   const char *const *values, char *out, size_t room_bytes)
 {
-    PGresult *result = PQexecParams(migrate->conn, sql, count, NULL, values, NULL, NULL, 0);
+    PGresult *result;
     enum migrate_result outcome = MIGRATE_DONE;
+    int count = 0;
 
+    while (values[count] != NULL)
+        count++;
+    result = PQexecParams(migrate->conn, sql, count, NULL, values, NULL, NULL, 0);
     out[0] = '\0';
     if (PQresultStatus(result) != PGRES_TUPLES_OK)
         outcome = migrate_failure(migrate, "asking the database", NULL, result);
@@ -125,7 +131,7 @@ enum migrate_result migrate_checksum(struct migrate *migrate, const struct migra
 enum migrate_result migrate_record(struct migrate *migrate, const struct migration *migration)
 {
     char version[16], checksum[65] = "", ignored[2];
-    const char *values[] = {version, migration->name, checksum};
+    const char *values[] = {version, migration->name, checksum, NULL};
     enum migrate_result outcome = migrate_checksum(migrate, migration, checksum);
 
     if (outcome == MIGRATE_DONE)
@@ -140,7 +146,7 @@ enum migrate_result migrate_record(struct migrate *migrate, const struct migrati
     return migrate_value(migrate,
                          "insert into lectern_migrations (version, name, checksum)"
                          " values ($1::integer, $2, $3) returning ''",
-                         3, values, ignored, sizeof(ignored));
+                         values, ignored, sizeof(ignored));
 }
 
 static int64_t now_ms(void)
@@ -163,7 +169,7 @@ static enum migrate_result check_server(struct migrate *migrate)
     char pid[16], own[16];
     enum migrate_result outcome;
 
-    outcome = migrate_value(migrate, "select pg_backend_pid()", 0, NULL, pid, sizeof(pid));
+    outcome = migrate_value(migrate, "select pg_backend_pid()", nothing, pid, sizeof(pid));
     if (outcome != MIGRATE_DONE)
         return outcome;
     snprintf(own, sizeof(own), "%d", PQbackendPID(migrate->conn));
@@ -192,7 +198,7 @@ static enum migrate_result lock(struct migrate *migrate)
 
     for (;;) {
         enum migrate_result outcome = migrate_value(
-            migrate, "select pg_try_advisory_lock(" LOCK_KEY ")", 0, NULL, got, sizeof(got));
+            migrate, "select pg_try_advisory_lock(" LOCK_KEY ")", nothing, got, sizeof(got));
 
         if (outcome != MIGRATE_DONE || got[0] == 't')
             return outcome;
@@ -343,7 +349,7 @@ static enum migrate_result run_locked(struct migrate *migrate)
                       "select case when to_regclass('lectern_migrations') is not null then 'r'"
                       " when to_regclass('alembic_version') is not null then 'a' else 'n' end"
                       " || ' ' || coalesce(current_schema(), '')",
-                      0, NULL, state, sizeof(state));
+                      nothing, state, sizeof(state));
     if (outcome != MIGRATE_DONE)
         return outcome;
     if (schema[0] == '\0')

@@ -16,9 +16,9 @@ enum migrate_result migrate_exec(struct migrate *migrate, const char *what, cons
 enum migrate_result migrate_failure(struct migrate *migrate, const char *what, const char *sql,
                                     const PGresult *result);
 
-/* The single value of a statement with text parameters, in `out`; "" when it is null or there is no
- * row. */
-enum migrate_result migrate_value(struct migrate *migrate, const char *sql, int count,
+/* The single value of a statement with text parameters (`values` ends with NULL), in `out`; "" when
+ * it is null or there is no row. */
+enum migrate_result migrate_value(struct migrate *migrate, const char *sql,
                                   const char *const *values, char *out, size_t room_bytes) MUST;
 
 /* Records a migration as applied, making the table first where it is missing. */

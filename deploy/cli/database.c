@@ -7,6 +7,19 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+/* libpq's messages have several lines; here a cause is one. */
+static void complain(const char *command, const char *message)
+{
+    size_t len = strlen(message);
+
+    while (len > 0 && message[len - 1] == '\n')
+        len--;
+    fprintf(stderr, "lectern %s: ", command);
+    for (size_t i = 0; i < len; i++)
+        fputc(message[i] == '\n' || message[i] == '\t' ? ' ' : message[i], stderr);
+    fputc('\n', stderr);
+}
+
 PGconn *cli_connect(const char *command, int *code)
 {
     char url[DATABASE_URL_MAX];

@@ -354,7 +354,7 @@ Test(adopt, an_unknown_marker_is_refused)
     nothing_changed("beef");
     postgres_exec(conn, "delete from alembic_version");
     migrate = run(MIGRATE_REFUSED);
-    says(&migrate, "nothing");
+    says(&migrate, "holds \"\"");
 }
 
 Test(adopt, what_differs_is_listed_and_nothing_changed)
