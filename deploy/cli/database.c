@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 /* libpq's messages have several lines; here a cause is one. */
@@ -38,7 +39,7 @@ PGconn *cli_connect(const char *command, int *code)
     conn = PQconnectdbParams(keys, values, 1);
     if (PQstatus(conn) == CONNECTION_OK)
         return conn;
-    fprintf(stderr, "lectern %s: %s", command, conn != NULL ? PQerrorMessage(conn) : "no memory\n");
+    complain(command, conn != NULL ? PQerrorMessage(conn) : "no memory");
     PQfinish(conn);
     *code = EX_UNAVAILABLE;
     return NULL;
