@@ -206,23 +206,33 @@ static void on_greeted(struct request *request)
         conn->doomed = true; /* conn_quiet() breaks it */
         return;
     }
-    conn->schema = found_version(request);
+    if (request->statement == &version)
+        conn->schema = found_version(request);
     PQclear(request->result);
 }
 
-static void ask_version(struct conn *conn, bool with_settings)
+static void ask(struct conn *conn, const struct statement *statement, struct params params)
+{
+    conn->greeting = (struct request){
+        .statement = statement, .params = params, .kind = REQUEST_step, .done = on_greeted};
+    if (conn_send(conn, &conn->greeting) == 0)
+        (void)!conn_sync(conn, NULL);
+}
+
+/* Settings are made in a transaction of their own: they do not outlive one that fails. */
+static void ask_both(struct conn *conn)
 {
     char text[32];
     int len = snprintf(text, sizeof(text), "%" PRId64, conn->statement_timeout_us / 1000);
     const struct param milliseconds[1] = {p_str((struct str){text, (size_t)len})};
+    const struct params params = {milliseconds, 1};
 
-    conn->greeting = (struct request){
-        .statement = &version, .kind = REQUEST_step, .done = on_greeted, .params = NO_PARAMS};
-    if (with_settings &&
-        conn_send_before(conn, &settings, (struct params){milliseconds, 1}, &conn->greeting) != 0)
+    if (conn->schema_needed == 0) {
+        ask(conn, &settings, params);
         return;
-    if (conn_send(conn, &conn->greeting) == 0)
-        (void)!conn_sync(conn, NULL);
+    }
+    if (conn_send_before(conn, &settings, params, NULL) == 0 && conn_sync(conn, NULL) == 0)
+        ask(conn, &version, NO_PARAMS);
 }
 
 void conn_quiet(struct conn *conn)
@@ -249,8 +259,10 @@ static void greet(struct conn *conn)
         return;
     }
     watch(conn, EV_READ);
-    if (conn->schema_needed > 0 || conn->settings)
-        ask_version(conn, conn->settings);
+    if (conn->settings)
+        ask_both(conn);
+    else if (conn->schema_needed > 0)
+        ask(conn, &version, NO_PARAMS);
     else
         conn_quiet(conn);
 }
@@ -258,7 +270,7 @@ static void greet(struct conn *conn)
 void conn_look_again(struct conn *conn)
 {
     if (conn->head == conn->tail)
-        ask_version(conn, false);
+        ask(conn, &version, NO_PARAMS);
 }
 
 static void on_connecting(struct conn *conn)

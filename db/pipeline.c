@@ -198,7 +198,7 @@ int conn_sync(struct conn *conn, struct request *request)
 /* ---- taking answers ---- */
 
 /* Whether a command without rows is one that leaves no trace in the session. */
-static bool is_clean_command(const char *tag)
+static bool is_clean_command(const char *tag, const char *sql)
 {
     static const char *const clean[] = {"INSERT", "UPDATE", "DELETE",    "MERGE",
                                         "SELECT", "LOCK",   "SAVEPOINT", "RELEASE"};
@@ -206,7 +206,7 @@ static bool is_clean_command(const char *tag)
     for (size_t i = 0; i < sizeof(clean) / sizeof(clean[0]); i++)
         if (strncmp(tag, clean[i], strlen(clean[i])) == 0)
             return true;
-    return false;
+    return strncasecmp(sql, "set local ", 10) == 0 || strncasecmp(sql, "set transaction ", 16) == 0;
 }
 
 /* Settings, cursors, notifications, transactions by hand. A COMMIT of ours is meant so. */
@@ -218,7 +218,7 @@ static void look_for_stains(struct conn *conn, const struct slot *slot, PGresult
         return;
     if (request != NULL && request->kind == REQUEST_step && request->commits)
         return;
-    if (!is_clean_command(PQcmdStatus(result)))
+    if (!is_clean_command(PQcmdStatus(result), slot->prepared->statement->sql))
         stain(conn, slot->prepared->statement);
 }
 

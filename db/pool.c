@@ -203,13 +203,21 @@ static void on_outdated(struct conn *conn)
         request_finish_all(&pool->waiting, OUTCOME_away, conn->why);
 }
 
+static const char *why_unclean(const struct conn *conn)
+{
+    if (conn->stained)
+        return "a statement left something in its session";
+    if (conn->doomed)
+        return "the server does not serve it any more";
+    return "it was left in a transaction";
+}
+
 static void on_quiet(struct conn *conn)
 {
     if (conn->state == CONN_taken)
         return;
     if (!conn_is_clean(conn)) {
-        conn_break(conn, conn->doomed ? "the server does not serve it any more"
-                                      : "it was left in a transaction, or with settings");
+        conn_break(conn, why_unclean(conn));
         return;
     }
     conn_move(conn, CONN_idle);

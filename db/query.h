@@ -38,11 +38,10 @@ const struct statement *const *statements_end(void);
 
 /* A parameter; what a str points to must live until the query was answered. Absent is NULL. */
 struct param {
-    uint32_t type; /* the type's oid */
-    struct str
-        value;      /* binary form, or text for text types; ptr NULL: NULL. Of numbers: `number` */
-    char number[8]; /* big endian */
-    bool is_number; /* the value is in `number`, value.len bytes of it */
+    uint32_t type;    /* the type's oid */
+    struct str value; /* binary form (text as it is); ptr NULL: NULL; see is_number */
+    char number[8];   /* big endian */
+    bool is_number;   /* the value is in `number`, value.len bytes of it */
 };
 
 struct param p_str(struct str value);  /* text */
