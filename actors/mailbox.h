@@ -1,0 +1,48 @@
+/* The calls that an actor has in flight, bounded in number and bytes, and found by peer and id.
+ *
+ * A mail lives in its own call's arena. Whoever adds it takes it out before the arena goes. */
+#pragma once
+
+#include "actor.h"
+#include "peers.h"
+
+struct mail {
+    struct call call;              /* the message being handled */
+    struct actor *actor;           /* whose */
+    const struct handler *handler; /* of its message */
+    struct str body;               /* its inputs, msgpack */
+    struct link_peer from;         /* where the reply goes */
+    int64_t id;                    /* the peer's */
+    uint64_t hash;                 /* of both */
+    size_t bytes;                  /* that count against the mailbox */
+    int64_t came_us;               /* monotonic */
+    struct mail *next;             /* of its bucket */
+};
+
+struct mailbox {
+    struct mail **buckets; /* a power of two of them */
+    size_t mask;           /* that power less one */
+    unsigned count;        /* of mails */
+    unsigned most;         /* of them */
+    size_t bytes;          /* of all mails */
+    size_t most_bytes;     /* of them */
+};
+
+/* Ends the program without memory. */
+void mailbox_open(struct mailbox *mailbox, unsigned most, size_t most_bytes);
+void mailbox_close(struct mailbox *mailbox);
+
+bool mailbox_has_room(const struct mailbox *mailbox, size_t bytes);
+
+/* The number of a message, from that of its peer. */
+uint64_t mail_hash(uint64_t peer_hash, int64_t id);
+
+/* The mail of that peer with that id, or NULL. */
+struct mail *mailbox_find(const struct mailbox *mailbox, uint64_t hash,
+                          const struct link_peer *from, int64_t id);
+
+void mailbox_add(struct mailbox *mailbox, struct mail *mail);
+void mailbox_remove(struct mailbox *mailbox, struct mail *mail);
+
+/* Cancels the fiber of every call. */
+void mailbox_cancel_all(struct mailbox *mailbox);

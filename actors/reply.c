@@ -1,0 +1,36 @@
+/* Replies: two frames, encoded in memory of their own, which is small but for a large answer. */
+#include "base/stat.h"
+#include "frame.h"
+#include "runtime.h"
+#include "tally.h"
+
+void reply_send(struct actor *actor, const struct link_peer *to, const struct common_reply *reply,
+                struct str body)
+{
+    struct arena arena;
+    struct buffer header;
+
+    arena_init(&arena, WIRE_MOST_HEADER_BYTES * 4);
+    buffer_init(&header, &arena, WIRE_MOST_HEADER_BYTES);
+    frame_reply(&header, reply);
+    if (header.failed || link_send(actor->link, to, buffer_str(&header), body) != 0) {
+        stat_add(&replies_dropped_total, 1);
+        log_debug(&process, "a reply with status %.*s was dropped", STR_ARG(reply->status));
+    }
+    arena_clear(&arena);
+}
+
+void reply_fault(struct actor *actor, const struct link_peer *to, int64_t id,
+                 const struct failure *failure)
+{
+    struct common_reply reply = {
+        .v = WIRE_VERSION, .id = id, .status = str_of(failure->fault->name)};
+    struct arena arena;
+    struct buffer body;
+
+    arena_init(&arena, WIRE_MOST_DETAIL_BYTES * 4);
+    buffer_init(&body, &arena, WIRE_MOST_DETAIL_BYTES * 2);
+    frame_fault_body(&body, failure);
+    reply_send(actor, to, &reply, body.failed ? STR("\x80") : buffer_str(&body));
+    arena_clear(&arena);
+}

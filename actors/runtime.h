@@ -1,0 +1,58 @@
+/* The insides of the runtime: what its files share. Handlers see actor.h only. */
+#pragma once
+
+#include "link.h"
+#include "mailbox.h"
+#include "options.h"
+#include "seat.h"
+#include <ev.h>
+
+struct admin;
+struct every;
+struct work;
+
+struct actor {
+    const struct domain *domain;
+    struct actor_options options;                  /* as they were given */
+    struct seat seat;                              /* where it is */
+    struct pool *pool;                             /* the database */
+    struct link *link;                             /* where messages come in */
+    struct admin *admin;                           /* for probes; NULL: off */
+    struct mailbox mailbox;                        /* calls in flight */
+    struct peers peers;                            /* whom to tell of leaving */
+    const struct handler *by_method[METHOD_COUNT]; /* NULL: of another domain */
+    struct work *works;                            /* its own, under way */
+    struct every *everies;                         /* what it does again and again */
+    bool draining;                                 /* SIGTERM came */
+    int64_t heard_us;                              /* when the last message came */
+    int64_t drain_us;                              /* when the drain's time is over */
+    ev_timer drain;                                /* looks whether all has ended */
+};
+
+/* ---- admit.c: from the socket to the mailbox ---- */
+
+/* What comes in, `arg` being the actor. */
+extern const struct link_events admit_events;
+
+/* ---- handle.c: from the mailbox to the reply ---- */
+
+/* A fiber's function: handles the mail, answers it, and ends it. */
+void handle_mail(void *mail);
+
+/* ---- reply.c ---- */
+
+/* Sends two frames, or counts what could not be sent. */
+void reply_send(struct actor *actor, const struct link_peer *to, const struct common_reply *reply,
+                struct str body);
+
+/* Answers with a fault. */
+void reply_fault(struct actor *actor, const struct link_peer *to, int64_t id,
+                 const struct failure *failure);
+
+/* ---- work.c ---- */
+
+/* Starts no more of the actor's own work and cancels what runs. */
+void work_drain(struct actor *actor);
+
+/* Frees what actor_every() made. No work may run. */
+void work_close(struct actor *actor);
