@@ -138,6 +138,7 @@ void conn_words(const char *message, char *out, size_t room)
 /* Leaves a connection that has nothing but its place in the lists. */
 static void close_it(struct conn *conn)
 {
+    conn->life++;
     ev_io_stop(loop_get(), &conn->io);
     ev_timer_stop(loop_get(), &conn->timer);
     PQfinish(conn->pg);
@@ -326,18 +327,16 @@ void conn_connect(struct conn *conn, struct target *target)
 static void on_io(struct ev_loop *ev, ev_io *io, int events)
 {
     struct conn *conn = io->data;
-    int consumed = 1;
+    unsigned life = conn->life;
 
     (void)ev;
     if (conn->state == CONN_connecting) {
         on_connecting(conn);
         return;
     }
-    if ((events & EV_READ) != 0) {
-        consumed = PQconsumeInput(conn->pg);
-        conn_receive(conn, consumed != 1);
-    }
-    if (conn->pg != NULL && conn->state != CONN_connecting && conn_is_clogged(conn))
+    if ((events & EV_READ) != 0)
+        conn_receive(conn, PQconsumeInput(conn->pg) != 1);
+    if (conn->life == life && conn_is_clogged(conn))
         conn_flush(conn);
 }
 

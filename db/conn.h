@@ -88,6 +88,8 @@ struct conn {
     ev_io io;                       /* of libpq's socket */
     ev_timer timer;                 /* resting: the next attempt; connecting: its deadline */
     unsigned failures;              /* attempts that failed since it was up */
+    unsigned life;                  /* how often it ended: work that finds another number
+                                     * when it comes back leaves it alone */
     unsigned turn;                  /* at which of the places it tries next */
     bool names;                     /* statements are prepared by name */
     bool doomed;                    /* closed as soon as nothing is in flight */

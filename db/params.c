@@ -47,10 +47,11 @@ struct param p_bool(bool value)
 
 struct param p_time(int64_t epoch_us)
 {
-    uint64_t wire = htobe64((uint64_t)(epoch_us - EPOCH_2000_US));
+    uint64_t wire;
 
-    if (epoch_us == INT_ABSENT || epoch_us < INT64_MIN + EPOCH_2000_US)
+    if (epoch_us < INT64_MIN + EPOCH_2000_US) /* INT_ABSENT among them */
         return null_of(OID_timestamptz);
+    wire = htobe64((uint64_t)(epoch_us - EPOCH_2000_US));
     return number(OID_timestamptz, &wire, sizeof(wire));
 }
 

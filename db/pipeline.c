@@ -381,9 +381,10 @@ static bool is_end(const struct conn *conn, const PGresult *result)
 static bool take_all(struct conn *conn)
 {
     int64_t now_us = time_now_us();
-    unsigned nothing = 0;
+    unsigned life = conn->life, nothing = 0;
 
-    while (conn->head != conn->tail && !conn->goodbye && PQisBusy(conn->pg) == 0) {
+    while (conn->life == life && conn->head != conn->tail && !conn->goodbye &&
+           PQisBusy(conn->pg) == 0) {
         struct slot *slot = slot_at(conn, conn->head);
         PGresult *result = PQgetResult(conn->pg);
 
@@ -407,11 +408,14 @@ static bool take_all(struct conn *conn)
 void conn_receive(struct conn *conn, bool ended)
 {
     uint32_t before = conn_in_flight(conn);
+    unsigned life = conn->life;
     char why[CONN_WHY_BYTES];
 
     /* libpq finishes what it has when no result is due, too: a good-bye, a setting that changed. */
     bool agreed = before > 0 ? take_all(conn) : (PQisBusy(conn->pg), true);
 
+    if (conn->life != life)
+        return;
     if (conn->goodbye) {
         snprintf(why, sizeof(why), "%s", conn->why);
         conn_break(conn, why);

@@ -189,16 +189,15 @@ static void on_up(struct conn *conn)
 static void on_outdated(struct conn *conn)
 {
     struct pool *pool = pool_of(conn);
-    char why[CONN_WHY_BYTES];
 
-    snprintf(why, sizeof(why), "schema %d, the database has %" PRId64, conn->schema_needed,
-             conn->schema);
+    snprintf(conn->why, sizeof(conn->why), "schema %d, the database has %" PRId64,
+             conn->schema_needed, conn->schema);
     conn_move(conn, CONN_outdated);
-    log_cause(pool, why);
+    log_cause(pool, conn->why);
     if (conn->role == CONN_OTHERS)
-        conn_close(conn, why);
+        conn_close(conn, conn->why);
     if (pool_reads_up(pool) == 0)
-        go_away(pool, why);
+        go_away(pool, conn->why);
     else if (pool_others_from(pool, CONN_resolving) == 0)
         request_finish_all(&pool->waiting, OUTCOME_away, conn->why);
 }
@@ -417,9 +416,11 @@ struct pool *pool_open(const struct pool_config *config)
 
 bool pool_ready(const struct pool *pool, const char **missing)
 {
+    const struct conn *outdated = pool->lists.of[CONN_READS][CONN_outdated].first;
+
     if (pool_reads_up(pool) > 0)
         return true;
-    *missing = pool->lists.of[CONN_READS][CONN_outdated].count > 0 ? pool->why : "the database";
+    *missing = outdated != NULL ? outdated->why : "the database";
     return false;
 }
 

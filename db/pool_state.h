@@ -5,22 +5,21 @@
 #include "pool_use.h"
 
 struct pool {
-    struct log_tag log;           /* of the process */
-    struct pool_config config;    /* as given */
-    struct target *target;        /* where the database is */
-    struct conn_lists lists;      /* all connections */
-    struct request_list reads;    /* wait for the end of the turn, or for a connection */
-    struct request_list waiting;  /* wait for one of the other connections */
-    struct loop_hook hook;        /* sends the reads of a turn */
-    bool more;                    /* the hook has woken somebody */
-    ev_timer tick;                /* once a second */
-    ev_timer grace;               /* until a connection counts as away */
-    bool away;                    /* no read connection, and none is likely now */
-    uint64_t chance;              /* state of the jitter */
-    int64_t logged_us;            /* when `logged` was logged */
-    char logged[CONN_WHY_BYTES];  /* the last cause of a failure to connect */
-    char why[CONN_WHY_BYTES];     /* why it is away */
-    char missing[CONN_WHY_BYTES]; /* what pool_ready() misses */
+    struct log_tag log;          /* of the process */
+    struct pool_config config;   /* as given */
+    struct target *target;       /* where the database is */
+    struct conn_lists lists;     /* all connections */
+    struct request_list reads;   /* wait for the end of the turn, or for a connection */
+    struct request_list waiting; /* wait for one of the other connections */
+    struct loop_hook hook;       /* sends the reads of a turn */
+    bool more;                   /* the hook has woken somebody */
+    ev_timer tick;               /* once a second */
+    ev_timer grace;              /* until a connection counts as away */
+    bool away;                   /* no read connection, and none is likely now */
+    uint64_t chance;             /* state of the jitter */
+    int64_t logged_us;           /* when `logged` was logged */
+    char logged[CONN_WHY_BYTES]; /* the last cause of a failure to connect */
+    char why[CONN_WHY_BYTES];    /* why it is away */
 };
 
 /* Connections for reads that can be used. */

@@ -188,7 +188,7 @@ static void read_host(struct target *target, unsigned n)
     part_of(address != NULL ? address : "", n, false, host->given, sizeof(host->given));
     part_of(port != NULL ? port : "", n, true, host->port, sizeof(host->port));
     if (host->given[0] == '\0' && is_address(host->resolved.name))
-        snprintf(host->given, sizeof(host->given), "%.63s", host->resolved.name);
+        part_of(name, n, false, host->given, sizeof(host->given));
     host->is_name = host->given[0] == '\0' && host->resolved.name[0] != '\0' &&
                     host->resolved.name[0] != '/' && host->resolved.name[0] != '@';
     target->has_names |= host->is_name;

@@ -142,6 +142,10 @@ static int finish_last(struct call *call, struct db_session *session, struct req
     int error;
 
     note_retry(session, request);
+    if (commits->outcome == OUTCOME_lost) {
+        PQclear(request->result);
+        return request_fail(call, commits);
+    }
     if (session_rows(call, request, rows) != 0) {
         PQclear(commits->result);
         return -1; /* COMMIT was skipped; db_finish() rolls back */

@@ -191,7 +191,6 @@ Test(pool, a_stopped_server_is_given_up_and_found_again)
     server_start(&server);
     config = caller_config(server.url);
     caller_open(&config, true);
-    kill(-server.pid, SIGSTOP);
     kill(server.pid, SIGSTOP);
     write.budget_us = TIME_MS(300);
     caller_run(&write);
