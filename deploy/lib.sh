@@ -150,9 +150,10 @@ as_owner() {
     chpst ${RUN_AS:+-u "$RUN_AS"} "$@"
 }
 
-# Runs a command as the user and with the settings of the processes.
+# Runs a command as the user and with the settings of the processes, in the state folder: where the
+# caller stands may be closed to that user.
 as_service() {
-    env -i PATH="$SERVICE_PATH" HOME="$STATE" LANG=C.UTF-8 \
+    env -C "$STATE" -i PATH="$SERVICE_PATH" HOME="$STATE" LANG=C.UTF-8 \
         chpst ${RUN_AS:+-u "$RUN_AS"} -e "$STATE/env" env "$@"
 }
 
