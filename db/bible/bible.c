@@ -46,7 +46,7 @@ static int keep(struct bible *bible, struct str text, uint32_t *at, uint32_t *le
 
 int bible_add_verse(struct bible *bible, int book, int chapter, int verse, struct str text)
 {
-    struct bible_verse row = {(uint8_t)book, (uint8_t)chapter, (uint8_t)verse, 0, 0};
+    struct verse_row row = {(uint8_t)book, (uint8_t)chapter, (uint8_t)verse, 0, 0};
 
     if (book_at(book) == NULL || chapter < 1 || chapter > BIBLE_MAX_CHAPTER || verse < 1 ||
         verse > BIBLE_MAX_VERSE || text.len == 0 || text.len > BIBLE_MAX_TEXT_BYTES)
@@ -61,7 +61,7 @@ int bible_add_verse(struct bible *bible, int book, int chapter, int verse, struc
 int bible_add_chapter(struct bible *bible, int book, int chapter, struct str content,
                       struct str footnotes)
 {
-    struct bible_chapter row = {.book = (uint8_t)book, .chapter = (uint8_t)chapter};
+    struct chapter_row row = {.book = (uint8_t)book, .chapter = (uint8_t)chapter};
 
     if (book_at(book) == NULL || chapter < 1 || chapter > BIBLE_MAX_CHAPTER ||
         content.len > BIBLE_MAX_CHAPTER_BYTES || footnotes.len > BIBLE_MAX_CHAPTER_BYTES)
@@ -80,26 +80,26 @@ static struct str view(const struct bible *bible, uint32_t at, uint32_t len)
     return (struct str){bible->bytes.data + at, len};
 }
 
-struct str bible_text(const struct bible *bible, const struct bible_verse *verse)
+struct str bible_text(const struct bible *bible, const struct verse_row *verse)
 {
     return view(bible, verse->at, verse->len);
 }
 
-struct str bible_content(const struct bible *bible, const struct bible_chapter *chapter)
+struct str bible_content(const struct bible *bible, const struct chapter_row *chapter)
 {
     return view(bible, chapter->content_at, chapter->content_len);
 }
 
-struct str bible_footnotes(const struct bible *bible, const struct bible_chapter *chapter)
+struct str bible_footnotes(const struct bible *bible, const struct chapter_row *chapter)
 {
     return view(bible, chapter->footnotes_at, chapter->footnotes_len);
 }
 
-const struct bible_verse *bible_find_verse(const struct bible *bible, int book, int chapter,
-                                           int verse)
+const struct verse_row *bible_find_verse(const struct bible *bible, int book, int chapter,
+                                         int verse)
 {
     for (size_t i = 0; i < bible->verse_count; i++) {
-        const struct bible_verse *row = &bible->verses[i];
+        const struct verse_row *row = &bible->verses[i];
 
         if (row->book == book && row->chapter == chapter && row->verse == verse)
             return row;
@@ -107,7 +107,7 @@ const struct bible_verse *bible_find_verse(const struct bible *bible, int book, 
     return NULL;
 }
 
-const struct bible_chapter *bible_find_chapter(const struct bible *bible, int book, int chapter)
+const struct chapter_row *bible_find_chapter(const struct bible *bible, int book, int chapter)
 {
     for (size_t i = 0; i < bible->chapter_count; i++)
         if (bible->chapters[i].book == book && bible->chapters[i].chapter == chapter)
@@ -120,8 +120,12 @@ void bible_error_format(const struct bible_error *error, char *out, size_t room_
     const struct book *book = book_at(error->book);
     char place[64] = "", line[32] = "";
 
-    if (book != NULL)
+    if (book != NULL && error->verse > 0)
         snprintf(place, sizeof(place), "%s %d:%d", book->name, error->chapter, error->verse);
+    else if (book != NULL && error->chapter > 0)
+        snprintf(place, sizeof(place), "%s %d", book->name, error->chapter);
+    else if (book != NULL)
+        snprintf(place, sizeof(place), "%s", book->name);
     if (error->line > 0)
         snprintf(line, sizeof(line), "%sline %ld", place[0] != '\0' ? ", " : "", error->line);
     snprintf(out, room_bytes, "%s%s%s%s", place, line,

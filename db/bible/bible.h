@@ -17,7 +17,7 @@ enum {
     BIBLE_MAX_VERSE = 250
 };
 
-struct bible_verse {
+struct verse_row {
     uint8_t book;    /* 1 to 66 */
     uint8_t chapter; /* from 1 */
     uint8_t verse;   /* from 1 */
@@ -25,7 +25,7 @@ struct bible_verse {
     uint32_t len;    /* bytes of it, at least 1 */
 };
 
-struct bible_chapter {
+struct chapter_row {
     uint8_t book;           /* 1 to 66 */
     uint8_t chapter;        /* from 1 */
     uint32_t content_at;    /* where the JSON array of items begins in `bytes` */
@@ -35,13 +35,13 @@ struct bible_chapter {
 };
 
 struct bible {
-    struct buffer bytes;            /* all texts, one behind the other */
-    struct bible_verse *verses;     /* in the order they were added */
-    size_t verse_count;             /* in use */
-    size_t verse_room;              /* allocated */
-    struct bible_chapter *chapters; /* in the order they were added */
-    size_t chapter_count;           /* in use */
-    size_t chapter_room;            /* allocated */
+    struct buffer bytes;          /* all texts, one behind the other */
+    struct verse_row *verses;     /* in the order they were added */
+    size_t verse_count;           /* in use */
+    size_t verse_room;            /* allocated */
+    struct chapter_row *chapters; /* in the order they were added */
+    size_t chapter_count;         /* in use */
+    size_t chapter_room;          /* allocated */
 };
 
 /* What is wrong with a source, and where. */
@@ -62,14 +62,14 @@ int bible_add_chapter(struct bible *bible, int book, int chapter, struct str con
                       struct str footnotes) MUST;
 
 /* Views of what was added, valid until more is. */
-struct str bible_text(const struct bible *bible, const struct bible_verse *verse);
-struct str bible_content(const struct bible *bible, const struct bible_chapter *chapter);
-struct str bible_footnotes(const struct bible *bible, const struct bible_chapter *chapter);
+struct str bible_text(const struct bible *bible, const struct verse_row *verse);
+struct str bible_content(const struct bible *bible, const struct chapter_row *chapter);
+struct str bible_footnotes(const struct bible *bible, const struct chapter_row *chapter);
 
 /* The verse, or NULL when there is no such. */
-const struct bible_verse *bible_find_verse(const struct bible *bible, int book, int chapter,
-                                           int verse);
-const struct bible_chapter *bible_find_chapter(const struct bible *bible, int book, int chapter);
+const struct verse_row *bible_find_verse(const struct bible *bible, int book, int chapter,
+                                         int verse);
+const struct chapter_row *bible_find_chapter(const struct bible *bible, int book, int chapter);
 
 /* Writes `Genesis 1:3, line 12: what is wrong` to `out`, terminated, leaving out what is not known.
  */

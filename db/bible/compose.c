@@ -162,27 +162,56 @@ void compose_gap(struct compose *compose)
     fold_note(&compose->fold);
 }
 
-void compose_note(struct compose *compose, struct str text)
+void compose_blank(struct compose *compose)
+{
+    compose->fold.note = false;
+    compose->fold.space = true;
+}
+
+void compose_line_break(struct compose *compose)
+{
+    compose->break_due = false;
+    compose->line_start = true;
+    if (compose->verse == 0) {
+        add_item(compose, ITEM_BREAK, STR("{\"type\":\"line_break\"}"));
+        return;
+    }
+    close_part(compose);
+    add_comma(&compose->parts);
+    buffer_add_text(&compose->parts, "{\"lineBreak\":true}");
+}
+
+void compose_note_mark(struct compose *compose, int number)
+{
+    compose_gap(compose);
+    close_part(compose);
+    add_comma(&compose->parts);
+    buffer_add_format(&compose->parts, "{\"noteId\":%d}", number);
+}
+
+void compose_note_text(struct compose *compose, int number, int verse, struct str text)
 {
     struct str kept = text_cut(text, BIBLE_MAX_NOTE_BYTES - sizeof("…"));
     struct buffer whole;
 
-    compose_gap(compose);
-    if (text.len == 0 || compose->book == 0)
-        return;
-    close_part(compose);
-    compose->notes_count++;
-    add_comma(&compose->parts);
-    buffer_add_format(&compose->parts, "{\"noteId\":%d}", compose->notes_count);
     buffer_init(&whole, NULL, BIBLE_MAX_NOTE_BYTES);
     buffer_add_str(&whole, kept);
     if (kept.len < text.len)
         buffer_add_text(&whole, "…");
     add_comma(&compose->notes);
-    buffer_add_format(&compose->notes, "{\"noteId\":%d,\"text\":", compose->notes_count);
+    buffer_add_format(&compose->notes, "{\"noteId\":%d,\"text\":", number);
     json_add_string(&compose->notes, buffer_str(&whole));
-    buffer_add_format(&compose->notes, ",\"verse\":%d}", compose->verse);
+    buffer_add_format(&compose->notes, ",\"verse\":%d}", verse);
     buffer_free(&whole);
+}
+
+void compose_note(struct compose *compose, struct str text)
+{
+    compose_gap(compose);
+    if (text.len == 0 || compose->book == 0)
+        return;
+    compose_note_mark(compose, ++compose->notes_count);
+    compose_note_text(compose, compose->notes_count, compose->verse, text);
 }
 
 static int too_much(struct bible_error *error, const char *what)
@@ -261,7 +290,7 @@ static int add_chapter(struct compose *compose)
 static bool has_verses(const struct compose *compose)
 {
     const struct bible *bible = compose->bible;
-    const struct bible_verse *last;
+    const struct verse_row *last;
 
     if (bible->verse_count == 0)
         return false;
@@ -317,4 +346,9 @@ int compose_verse(struct compose *compose, int verse, struct bible_error *error)
     compose->last_verse = verse;
     compose->line_start = false;
     return 0;
+}
+
+int compose_verse_end(struct compose *compose, struct bible_error *error)
+{
+    return close_verse(compose, error);
 }

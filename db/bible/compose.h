@@ -10,7 +10,8 @@
  * belongs there. A paragraph's end is a `line_break` between two verses and a `lineBreak` within
  * one. A heading in the middle of a verse is put behind it. A verse without text is no item: a note
  * of it stands at the end of the verse before (of the next one where there is none). Notes are
- * numbered from 1 in each chapter. */
+ * numbered from 1 in each chapter. A source that has breaks and numbers of notes of its own keeps
+ * them: the last five functions are for it. */
 #pragma once
 
 #include "bible.h"
@@ -71,3 +72,17 @@ void compose_heading(struct compose *compose, enum heading kind, struct str text
 /* A footnote; an empty one is only a place where words are parted, as is compose_gap(). */
 void compose_note(struct compose *compose, struct str text);
 void compose_gap(struct compose *compose);
+
+/* Ends the open verse, if one is: what comes next stands behind it. -1 as above. */
+int compose_verse_end(struct compose *compose, struct bible_error *error) MUST;
+
+/* A break that stays where it is: a `lineBreak` of the open verse, else a `line_break`. */
+void compose_line_break(struct compose *compose);
+
+/* Text goes on behind a blank, whatever it begins with. */
+void compose_blank(struct compose *compose);
+
+/* A place that refers to a footnote by the source's number, and such a footnote; its verse is 0
+ * where that is not known. A chapter has these or those of compose_note(). */
+void compose_note_mark(struct compose *compose, int number);
+void compose_note_text(struct compose *compose, int number, int verse, struct str text);

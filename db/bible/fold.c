@@ -68,7 +68,7 @@ static bool is_opening(uint32_t point)
     return STANDS_IN(list, point);
 }
 
-static bool is_closing(uint32_t point)
+bool text_is_closing(uint32_t point)
 {
     static const uint32_t list[] = {',', '.', ';',  ':',    '!',    '?',    ')', ']',
                                     '}', '"', '\'', 0x2019, 0x201D, 0x2026, 0xBB};
@@ -89,7 +89,7 @@ bool fold_parts(const struct fold *fold, uint32_t point)
         return false;
     if (!fold->note || within_word)
         return fold->space;
-    if (is_closing(point))
+    if (text_is_closing(point))
         return false;
     return fold->space || (!is_opening(fold->last) && !is_dash(fold->last) && !is_dash(point));
 }

@@ -24,6 +24,9 @@ bool text_is_space(uint32_t point);
 /* Code points that are never shown: zero-width space, word joiner, soft hyphen, byte order mark. */
 bool text_is_invisible(uint32_t point);
 
+/* Punctuation that stands without a blank before it, straight quotation marks among it. */
+bool text_is_closing(uint32_t point);
+
 /* Whether a blank belongs between what was written and `point`. */
 bool fold_parts(const struct fold *fold, uint32_t point);
 

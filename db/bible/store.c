@@ -100,7 +100,7 @@ static int end_row(struct storing *storing)
 static int send_verses(struct storing *storing)
 {
     for (size_t i = 0; i < storing->bible->verse_count; i++) {
-        const struct bible_verse *verse = &storing->bible->verses[i];
+        const struct verse_row *verse = &storing->bible->verses[i];
 
         buffer_add_format(&storing->rows, "%s\t%d\t%d\t%d\t", storing->id, verse->book,
                           verse->chapter, verse->verse);
@@ -114,7 +114,7 @@ static int send_verses(struct storing *storing)
 static int send_chapters(struct storing *storing)
 {
     for (size_t i = 0; i < storing->bible->chapter_count; i++) {
-        const struct bible_chapter *chapter = &storing->bible->chapters[i];
+        const struct chapter_row *chapter = &storing->bible->chapters[i];
 
         buffer_add_format(&storing->rows, "%s\t%d\t%d\t", storing->id, chapter->book,
                           chapter->chapter);

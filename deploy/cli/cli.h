@@ -11,7 +11,7 @@
     COMMAND(send, "send", "send a message straight to an actor and print its answer")              \
     COMMAND(ls, "ls", "list the messages, with what they take, give and fail with")                \
     COMMAND(migrate, "migrate", "bring the database's schema up to date")                          \
-    COMMAND(import_bible, "import-bible", "read a Bible module into the database")
+    COMMAND(import_bible, "import-bible", "read Bibles into the database")
 
 int cli_send(int argc, char **argv);
 int cli_ls(int argc, char **argv);

@@ -28,7 +28,7 @@ static void reads(const char *imp)
 
 static void verse_is(int book, int chapter, int verse, const char *expected)
 {
-    const struct bible_verse *row = bible_find_verse(&bible, book, chapter, verse);
+    const struct verse_row *row = bible_find_verse(&bible, book, chapter, verse);
     struct str text;
 
     cr_assert_not_null(row, "no verse %d:%d, expected: %s", chapter, verse, expected);
@@ -38,7 +38,7 @@ static void verse_is(int book, int chapter, int verse, const char *expected)
 
 static void content_is(int book, int chapter, const char *expected)
 {
-    const struct bible_chapter *row = bible_find_chapter(&bible, book, chapter);
+    const struct chapter_row *row = bible_find_chapter(&bible, book, chapter);
     struct str text;
 
     cr_assert_not_null(row);
@@ -48,7 +48,7 @@ static void content_is(int book, int chapter, const char *expected)
 
 static void footnotes_are(int book, int chapter, const char *expected)
 {
-    const struct bible_chapter *row = bible_find_chapter(&bible, book, chapter);
+    const struct chapter_row *row = bible_find_chapter(&bible, book, chapter);
     struct str text;
 
     cr_assert_not_null(row);
