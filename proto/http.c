@@ -174,16 +174,15 @@ static enum http_method method_of(struct str text)
     return HTTP_OTHER;
 }
 
-/* Whether each `%` of `s` begins an encoded byte. An encoded NUL never is one; other mistakes are
- * allowed where `lax` says so. */
-static bool percent_valid(struct str s, bool lax)
+/* Whether each `%` of `s` begins an encoded byte, which is not NUL. */
+static bool percent_valid(struct str s)
 {
     const char *end = s.ptr + s.len;
 
     for (const char *p = s.ptr; p < end && (p = memchr(p, '%', (size_t)(end - p))) != NULL; p++) {
         bool encoded = end - p >= 3 && in_class(p[1], HEX) && in_class(p[2], HEX);
 
-        if (encoded ? p[1] == '0' && p[2] == '0' : !lax)
+        if (!encoded || (p[1] == '0' && p[2] == '0'))
             return false;
     }
     return true;
@@ -221,7 +220,7 @@ static bool name_valid(struct str name)
     for (size_t i = 0; i < name.len; i++)
         if (!in_class(name.ptr[i], HOST))
             return false;
-    return name.len > 0 && percent_valid(name, false);
+    return name.len > 0 && percent_valid(name);
 }
 
 bool http_host_valid(struct str host)
@@ -314,10 +313,8 @@ static enum http_result parse_target(struct http_head *head)
             return result;
     }
     split_target(head, target);
-    if (!percent_valid(head->path, false) ||
-        (head->query.len > 0 && !percent_valid(head->query, true)))
-        return HTTP_bad_target;
-    return HTTP_fine;
+    /* What a query holds is for its fields to judge, each by its name. */
+    return percent_valid(head->path) ? HTTP_fine : HTTP_bad_target;
 }
 
 static enum http_result parse_version(struct cursor *cursor, struct http_head *head)
