@@ -1,4 +1,5 @@
-/* A list of instances for each domain; discovery adds to it and a timer takes away what has ended. */
+/* A list of instances for each domain; discovery adds to it and a timer takes away what has ended.
+ */
 #include "balance.h"
 #include "base/log.h"
 #include "base/loop.h"

@@ -1,9 +1,10 @@
 /* Which instance of a domain gets a call.
  *
  * Of those that are connected and answer, the one with the fewest calls outstanding; equals take
- * turns. A call with an affinity goes where rendezvous hashing puts it, so that equal questions meet
- * in one process. Instances that say that they are ready go before those that are not, which are
- * still asked where there is no other: they may know an answer, and else say best what they lack. */
+ * turns. A call with an affinity goes where rendezvous hashing puts it, so that equal questions
+ * meet in one process. Instances that say that they are ready go before those that are not, which
+ * are still asked where there is no other: they may know an answer, and else say best what they
+ * lack. */
 #pragma once
 
 #include "instance.h"
@@ -11,10 +12,10 @@
 struct balance;
 
 struct balance_config {
-    const char *where;      /* see discovery.h */
-    unsigned calls;         /* outstanding at most, of all instances together */
-    unsigned calls_each;    /* of one instance */
-    size_t bytes_each;      /* the same, their frames */
+    const char *where;   /* see discovery.h */
+    unsigned calls;      /* outstanding at most, of all instances together */
+    unsigned calls_each; /* of one instance */
+    size_t bytes_each;   /* the same, their frames */
 };
 
 /* Begins to find actors. Ends the program when it cannot. */
@@ -25,13 +26,13 @@ void balance_close(struct balance *balance);
 
 enum choice { CHOICE_MADE, CHOICE_ABSENT, CHOICE_FULL };
 
-/* Chooses an instance of `domain` for a call of `bytes`. `affinity` absent: it has none. Absent: none is
- * there that could be asked; full: all of them have as many calls as they may. */
+/* Chooses an instance of `domain` for a call of `bytes`. `affinity` absent: it has none. Absent:
+ * none is there that could be asked; full: all of them have as many calls as they may. */
 enum choice balance_choose(struct balance *balance, const char *domain, struct str affinity,
                            size_t bytes, struct instance **instance) MUST;
 
-/* Appends a JSON list of what is missing: domains without a live actor, and what the actors say that they
- * wait for. Whether nothing is. */
+/* Appends a JSON list of what is missing: domains without a live actor, and what the actors say
+ * that they wait for. Whether nothing is. */
 bool balance_ready(const struct balance *balance, struct buffer *list);
 
 /* Instances of a domain that can be used, and calls outstanding there. */

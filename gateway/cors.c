@@ -8,9 +8,9 @@
 enum { CORS_BYTES = 256 * 1024, ORIGINS_MOST = 256 };
 
 struct cors {
-    struct arena arena;                /* of the texts */
-    size_t count;                      /* of origins */
-    struct str origins[ORIGINS_MOST];  /* as browsers send them */
+    struct arena arena;               /* of the texts */
+    size_t count;                     /* of origins */
+    struct str origins[ORIGINS_MOST]; /* as browsers send them */
 };
 
 /* scheme://host[:port], without a path. */

@@ -1,8 +1,8 @@
 /* The handler of connections, and the fiber of each request.
  *
  * on_head() decides what the head alone decides: the route, and whether the body may come. The
- * exchange lives in its own arena from then until its fiber ends, which is after the answer, or after
- * the client left and the fiber noticed. */
+ * exchange lives in its own arena from then until its fiber ends, which is after the answer, or
+ * after the client left and the fiber noticed. */
 #include "exchange.h"
 #include "base/stat.h"
 #include "base/time.h"
@@ -108,7 +108,8 @@ static int count_new_user(struct exchange *exchange)
     return refuse_limit(exchange, GUARD_NEW_USER);
 }
 
-/* The cookie has shown to name a user: from now on that is who its writes count for, this one too. */
+/* The cookie has shown to name a user: from now on that is who its writes count for, this one too.
+ */
 static void note_user(struct exchange *exchange)
 {
     struct guard *guard = exchange->setup->guard;
@@ -372,8 +373,8 @@ static int prepare(struct exchange *exchange, const struct http_head *head, stru
         exchange->log.domain = exchange->method->domain;
         exchange->log.message = exchange->method->name;
     }
-    exchange->address = proxies_client(exchange->setup->proxies,
-                                       connection_address(exchange->connection), head);
+    exchange->address =
+        proxies_client(exchange->setup->proxies, connection_address(exchange->connection), head);
     exchange->cookie = text_is_uuid(cookie) ? arena_copy(&exchange->arena, cookie) : NO_STR;
     exchange->head = copy_head(exchange, head);
     if (exchange->head == NULL)

@@ -47,7 +47,7 @@ struct exchange {
     bool writes;                        /* as the checked input says */
     void *in;                           /* the checked input, the method's struct */
     struct str input;                   /* the same, encoded */
-    struct str affinity;                 /* by which the actor is chosen; may be absent */
+    struct str affinity;                /* by which the actor is chosen; may be absent */
     struct str cookie;       /* the user that the client claims; absent: none, or no UUID */
     struct str user;         /* for whom the actor is asked */
     struct in6_addr address; /* the client's */

@@ -1,6 +1,6 @@
-/* Watches a folder with inotify. The watch begins before the first listing, so that nothing is missed;
- * what is then seen twice the receiver knows already. Reading a listing again happens only after the
- * kernel lost events, or the folder itself went. */
+/* Watches a folder with inotify. The watch begins before the first listing, so that nothing is
+ * missed; what is then seen twice the receiver knows already. Reading a listing again happens only
+ * after the kernel lost events, or the folder itself went. */
 #include "folder.h"
 #include "base/log.h"
 #include "base/loop.h"

@@ -23,9 +23,9 @@ struct window {
 };
 
 struct guard {
-    uint64_t secret[2];                                /* of the hash */
-    struct window windows[WINDOW_SETS][WINDOW_WAYS];   /* in no order */
-    uint64_t known[KNOWN_SETS][KNOWN_WAYS];            /* newest first; 0: free */
+    uint64_t secret[2];                              /* of the hash */
+    struct window windows[WINDOW_SETS][WINDOW_WAYS]; /* in no order */
+    uint64_t known[KNOWN_SETS][KNOWN_WAYS];          /* newest first; 0: free */
 };
 
 struct guard *guard_new(void)
@@ -78,7 +78,8 @@ static void sip_word(uint64_t v[4], uint64_t word)
 static uint64_t hash(const struct guard *guard, unsigned role, const void *bytes, size_t len)
 {
     uint64_t v[4] = {guard->secret[0] ^ 0x736f6d6570736575U, guard->secret[1] ^ 0x646f72616e646f6dU,
-                     guard->secret[0] ^ 0x6c7967656e657261U, guard->secret[1] ^ 0x7465646279746573U};
+                     guard->secret[0] ^ 0x6c7967656e657261U,
+                     guard->secret[1] ^ 0x7465646279746573U};
     const unsigned char *at = bytes;
     uint64_t result;
 

@@ -5,7 +5,8 @@
  * and its count too, so that nobody gains by crowding. Keys are hashes with a secret of the
  * process. An IPv6 address counts by its /64, because one client has all of that.
  *
- * A cookie is worth a window of its own only once it is known to name a user: anybody can invent one. */
+ * A cookie is worth a window of its own only once it is known to name a user: anybody can invent
+ * one. */
 #pragma once
 
 #include "contract.h"
@@ -24,8 +25,8 @@ uint64_t guard_user_key(const struct guard *guard, enum guard_kind kind, struct 
 uint64_t guard_address_key(const struct guard *guard, enum guard_kind kind,
                            const struct in6_addr *address);
 
-/* Counts one at the wall clock's `now_us`. Whether it is within `limit` (0: always); `left` says what
- * remains of the window. */
+/* Counts one at the wall clock's `now_us`. Whether it is within `limit` (0: always); `left` says
+ * what remains of the window. */
 bool guard_take(struct guard *guard, uint64_t key, int64_t limit, int64_t now_us,
                 struct common_rate *left) MUST;
 

@@ -5,10 +5,10 @@
 enum { BLOCK_BYTES = 4096, HEADERS_BYTES = 2 * 1024 * 1024 };
 
 struct headers {
-    struct arena arena;       /* of the blocks */
-    const struct cors *cors;  /* whose origins */
-    struct str plain;         /* for no origin, or a foreign one */
-    struct str allowed[];     /* one an allowed origin */
+    struct arena arena;      /* of the blocks */
+    const struct cors *cors; /* whose origins */
+    struct str plain;        /* for no origin, or a foreign one */
+    struct str allowed[];    /* one an allowed origin */
 };
 
 static const char security[] =

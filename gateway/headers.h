@@ -1,6 +1,7 @@
 /* The field lines that stand in every answer: security headers, Vary, and CORS's.
  *
- * They depend on the options and on the asking origin only, so each possible block is built once. */
+ * They depend on the options and on the asking origin only, so each possible block is built once.
+ */
 #pragma once
 
 #include "cors.h"

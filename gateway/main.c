@@ -1,7 +1,8 @@
 /* lectern-gateway: HTTP on one side, the actors on the other.
  *
- * Opens everything in the order in which it is needed, runs the loop, and closes in the other order.
- * SIGTERM stops accepting, lets what is in flight end within the grace time, and ends with 0. */
+ * Opens everything in the order in which it is needed, runs the loop, and closes in the other
+ * order. SIGTERM stops accepting, lets what is in flight end within the grace time, and ends with
+ * 0. */
 #include "address.h"
 #include "admin.h"
 #include "base/loop.h"
@@ -27,18 +28,18 @@ enum {
 };
 
 static struct gateway {
-    struct gateway_options options;  /* as they were given */
-    char state[STATE_BYTES];         /* the state folder */
-    char actors[PATH_BYTES];         /* where actors are */
-    char admin_file[PATH_BYTES];     /* says where the admin address is */
-    struct exchange_setup setup;     /* what exchanges share */
-    struct cors *cors;               /* the setup's, to free */
-    struct headers *headers;         /* the same */
-    struct proxies *proxies;         /* the same */
-    struct listener *listener;       /* for clients */
-    struct admin *admin;             /* for probes; NULL: off */
-    ev_timer grace;                  /* ends a drain that takes too long */
-    bool draining;                   /* SIGTERM came */
+    struct gateway_options options; /* as they were given */
+    char state[STATE_BYTES];        /* the state folder */
+    char actors[PATH_BYTES];        /* where actors are */
+    char admin_file[PATH_BYTES];    /* says where the admin address is */
+    struct exchange_setup setup;    /* what exchanges share */
+    struct cors *cors;              /* the setup's, to free */
+    struct headers *headers;        /* the same */
+    struct proxies *proxies;        /* the same */
+    struct listener *listener;      /* for clients */
+    struct admin *admin;            /* for probes; NULL: off */
+    ev_timer grace;                 /* ends a drain that takes too long */
+    bool draining;                  /* SIGTERM came */
 } gateway;
 
 static bool is_word(const char *text)
@@ -155,7 +156,8 @@ static void open_setup(void)
 
     setup->options = options;
     setup->production = strcmp(options->environment, "production") == 0;
-    setup->proxies = gateway.proxies = proxies_parse(options->trusted_proxies, wrong, sizeof(wrong));
+    setup->proxies = gateway.proxies =
+        proxies_parse(options->trusted_proxies, wrong, sizeof(wrong));
     setup->cors = gateway.cors = cors_parse(options->cors_origins, wrong, sizeof(wrong));
     if (gateway.cors != NULL)
         setup->headers = gateway.headers = headers_new(gateway.cors, setup->production);

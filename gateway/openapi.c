@@ -1,7 +1,8 @@
 /* Writes the document from the tables, front to back.
  *
- * Records become components, named `<domain>_<record>`; they are gathered first, from all that HTTP can
- * bring or take. The answers of an operation are its own and those that any may have, by status. */
+ * Records become components, named `<domain>_<record>`; they are gathered first, from all that HTTP
+ * can bring or take. The answers of an operation are its own and those that any may have, by
+ * status. */
 #include "openapi.h"
 #include "contract.h"
 #include "json.h"
@@ -201,8 +202,7 @@ static void write_any_of(struct doc *doc, const struct field *field)
 static void write_limits(struct doc *doc, const struct field *field, bool input)
 {
     if (field->type == TYPE_str && input)
-        key_number(doc, "maxLength",
-                   field->most_chars != 0 ? field->most_chars : FIELD_MOST_CHARS);
+        key_number(doc, "maxLength", field->most_chars != 0 ? field->most_chars : FIELD_MOST_CHARS);
     if (field->bounded) {
         key_number(doc, "minimum", field->least);
         key_number(doc, "maximum", field->most);

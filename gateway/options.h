@@ -22,8 +22,8 @@
            fixed, "bytes of such calls")                                                           \
     OPTION(read_deadline, duration, "LECTERN_READ_DEADLINE", "5s", 1000, 600000000, reloadable,    \
            "time for a request that only reads, from when it was read")                            \
-    OPTION(write_deadline, duration, "LECTERN_WRITE_DEADLINE", "10s", 1000, 600000000,             \
-           reloadable, "time for a request that writes")                                           \
+    OPTION(write_deadline, duration, "LECTERN_WRITE_DEADLINE", "10s", 1000, 600000000, reloadable, \
+           "time for a request that writes")                                                       \
     OPTION(trusted_proxies, text, "LECTERN_TRUSTED_PROXIES", "", 0, 0, fixed,                      \
            "networks whose X-Forwarded-For is believed: `10.0.0.0/8,::1`")                         \
     OPTION(environment, text, "ENVIRONMENT", "development", 0, 0, fixed,                           \

@@ -1,5 +1,5 @@
-/* An id is `occupant << PLACE_BITS | place`. The occupants' numbers begin at a random one, so that a
- * gateway that was started again does not take replies to the one before. */
+/* An id is `occupant << PLACE_BITS | place`. The occupants' numbers begin at a random one, so that
+ * a gateway that was started again does not take replies to the one before. */
 #include "pending.h"
 #include <assert.h>
 #include <stdlib.h>

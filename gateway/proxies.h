@@ -1,7 +1,7 @@
 /* Who the client is: the peer, or whom the proxies in front say it is.
  *
- * X-Forwarded-For is a list to which each proxy appends the address that it saw. It is read from the
- * right, as long as the address that wrote an entry is a trusted one; what stands further left
+ * X-Forwarded-For is a list to which each proxy appends the address that it saw. It is read from
+ * the right, as long as the address that wrote an entry is a trusted one; what stands further left
  * anybody can have invented. */
 #pragma once
 

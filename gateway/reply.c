@@ -1,5 +1,5 @@
-/* Answers are put together in the exchange's arena and handed over at once. The field lines that every
- * answer has are prebuilt; only what this one adds is written. */
+/* Answers are put together in the exchange's arena and handed over at once. The field lines that
+ * every answer has are prebuilt; only what this one adds is written. */
 #include "reply.h"
 #include "base/time.h"
 #include "http_value.h"
@@ -111,8 +111,8 @@ void reply_plain(struct connection *connection, struct str fields, int status, s
     }
     if (detail != NULL) {
         answer.content_type = JSON_TYPE;
-        answer.body = (struct str){body, (size_t)snprintf(body, sizeof(body), "{\"detail\":\"%s\"}",
-                                                          detail)};
+        answer.body =
+            (struct str){body, (size_t)snprintf(body, sizeof(body), "{\"detail\":\"%s\"}", detail)};
     }
     connection_answer(connection, &answer);
 }

@@ -1,6 +1,7 @@
 /* What came back, as HTTP: status, fields and JSON.
  *
- * Each of these answers the connection, unless the client left; then nothing happens. None waits. */
+ * Each of these answers the connection, unless the client left; then nothing happens. None waits.
+ */
 #pragma once
 
 #include "exchange.h"

@@ -1,7 +1,7 @@
 /* The routing table: literal paths in a hash, paths with fields in a list.
  *
- * A path is an entry with a slot for each verb. There are some dozens of paths and fewer with fields,
- * so a list of these is as fast as a tree and much shorter. */
+ * A path is an entry with a slot for each verb. There are some dozens of paths and fewer with
+ * fields, so a list of these is as fast as a tree and much shorter. */
 #include "router.h"
 #include "http_value.h"
 #include <assert.h>
@@ -14,10 +14,10 @@ enum { BUCKETS = 256, VERBS = 4, PREFIX = 4 };
 static const char prefix[] = "/api";
 
 struct path {
-    struct path *next;                    /* in its bucket, or of those with fields */
-    struct str text;                      /* of a message, below the prefix; static */
-    const struct method *by_verb[VERBS];  /* messages; NULL: none */
-    const struct own_route *own;          /* instead of messages */
+    struct path *next;                   /* in its bucket, or of those with fields */
+    struct str text;                     /* of a message, below the prefix; static */
+    const struct method *by_verb[VERBS]; /* messages; NULL: none */
+    const struct own_route *own;         /* instead of messages */
 };
 
 static struct {
@@ -92,7 +92,8 @@ static struct path *path_add(struct str text, const struct own_route *own)
 
     if (!has_fields(text))
         link = &router.literal[bucket_of(text)];
-    while (*link != NULL && (!str_equal((*link)->text, text) || own != NULL || (*link)->own != NULL))
+    while (*link != NULL &&
+           (!str_equal((*link)->text, text) || own != NULL || (*link)->own != NULL))
         link = &(*link)->next;
     if (*link != NULL)
         return *link;
@@ -242,8 +243,8 @@ int router_fields(const struct method *method, struct str path, struct arena *ar
     if (!has_fields(template))
         return 0;
     decoded = arena_alloc(arena, path.len);
-    if (decoded == NULL || !below_prefix((struct str){decoded, http_decode(path, false, decoded)},
-                                         &below))
+    if (decoded == NULL ||
+        !below_prefix((struct str){decoded, http_decode(path, false, decoded)}, &below))
         return -1;
     while (next_segment(&template, &wanted) && next_segment(&below, &got))
         if (is_field(wanted) && count < ROUTE_MOST_FIELDS)

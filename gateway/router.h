@@ -1,8 +1,9 @@
 /* From a path and an HTTP method to what answers it.
  *
- * The routes are the contract's messages, below /api, and the gateway's own, which are GET only. HEAD
- * stands for GET. A path is compared decoded; a literal path goes before one with fields, and of all
- * that match, the one that has the method wins. Built once; nothing here allocates later or waits. */
+ * The routes are the contract's messages, below /api, and the gateway's own, which are GET only.
+ * HEAD stands for GET. A path is compared decoded; a literal path goes before one with fields, and
+ * of all that match, the one that has the method wins. Built once; nothing here allocates later or
+ * waits. */
 #pragma once
 
 #include "contract.h"
@@ -14,7 +15,7 @@ struct exchange;
 
 /* A route of the gateway's own. */
 struct own_route {
-    const char *path;                        /* the whole of it */
+    const char *path;                         /* the whole of it */
     void (*serve)(struct exchange *exchange); /* answers at once */
 };
 
@@ -27,10 +28,10 @@ enum route_outcome {
 
 struct route_match {
     enum route_outcome outcome;
-    const struct method *method;  /* found: the message, or NULL: one of our own */
-    const struct own_route *own;  /* found: one of our own, or NULL */
-    const char *allow;            /* wrong verb: the methods that there are, for Allow */
-    struct str short_path;        /* slash: the path, as it was sent, without them */
+    const struct method *method; /* found: the message, or NULL: one of our own */
+    const struct own_route *own; /* found: one of our own, or NULL */
+    const char *allow;           /* wrong verb: the methods that there are, for Allow */
+    struct str short_path;       /* slash: the path, as it was sent, without them */
 };
 
 /* Builds the table from `methods[]` and `own`, which must stay. Ends the program without memory. */
@@ -40,8 +41,8 @@ void router_close(void);
 /* What answers `method` on `path`, which is still encoded. */
 struct route_match router_find(enum http_method method, struct str path);
 
-/* The path's fields of a message that router_find() found: values[i], decoded into `arena`, is that of
- * the i-th field of the message's path. Returns how many, or -1 without memory. */
+/* The path's fields of a message that router_find() found: values[i], decoded into `arena`, is that
+ * of the i-th field of the message's path. Returns how many, or -1 without memory. */
 int router_fields(const struct method *method, struct str path, struct arena *arena,
                   struct str values[ROUTE_MOST_FIELDS]) MUST;
 

@@ -44,8 +44,8 @@ static void serve_ready(struct exchange *exchange)
 static void serve_openapi(struct exchange *exchange)
 {
     struct str tag = str_of(service.tag);
-    struct str more = arena_format(&exchange->arena, "ETag: %s\r\nCache-Control: no-cache\r\n",
-                                   service.tag);
+    struct str more =
+        arena_format(&exchange->arena, "ETag: %s\r\nCache-Control: no-cache\r\n", service.tag);
 
     if (http_none_match(exchange->head, tag))
         reply_not_modified(exchange, more);
