@@ -67,7 +67,7 @@ class Server:
         """A migrated database with both Bibles, made once a server."""
         if self.sql(f"select 1 from pg_database where datname = '{TEMPLATE}'") == "1":
             return TEMPLATE
-        making = f"{TEMPLATE}_{os.getpid()}"
+        making = f"{TEMPLATE}_{uuid.uuid4().hex[:12]}"
         self.sql(f"create database {making}")
         url = with_database(self.url, making)
         command("migrate", url=url)
