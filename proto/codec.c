@@ -105,6 +105,16 @@ static int read_array(struct reader *reader, size_t count, msgpack_object *value
     return 0;
 }
 
+/* A list or map as a key would double with each level when it is written as JSON. */
+static int read_key(struct reader *reader, msgpack_object *key)
+{
+    if (read_value(reader, key) != 0)
+        return -1;
+    if (key->type == MSGPACK_OBJECT_ARRAY || key->type == MSGPACK_OBJECT_MAP)
+        return refuse(reader, "a key is a list or a map");
+    return 0;
+}
+
 static int read_map(struct reader *reader, size_t count, msgpack_object *value)
 {
     msgpack_object_kv *members;
@@ -115,7 +125,7 @@ static int read_map(struct reader *reader, size_t count, msgpack_object *value)
     if (members == NULL)
         return -1;
     for (size_t i = 0; i < count; i++) {
-        if (read_value(reader, &members[i].key) != 0 || read_value(reader, &members[i].val) != 0)
+        if (read_key(reader, &members[i].key) != 0 || read_value(reader, &members[i].val) != 0)
             return -1;
     }
     reader->depth--;

@@ -18,9 +18,9 @@ enum {
     WIRE_MOST_DETAIL_BYTES = 256 * 1024      /* of a fault's detail */
 };
 
-/* Reads exactly one msgpack value from `bytes`, within the bounds and with every string UTF-8. Its
- * nodes are in `arena`; strings point into `bytes`. 0, or -1: `*why` says what is wrong (static
- * text; NULL: no memory). */
+/* Reads exactly one msgpack value from `bytes`, within the bounds, with every string UTF-8 and no
+ * list or map as a key. Its nodes are in `arena`; strings point into `bytes`. 0, or -1: `*why` says
+ * what is wrong (static text; NULL: no memory). */
 int msgpack_read(struct arena *arena, struct str bytes, msgpack_object *value,
                  const char **why) MUST;
 

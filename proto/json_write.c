@@ -86,6 +86,8 @@ static void write_float(struct buffer *out, double number)
             break;
     }
     buffer_add_str(out, str_of(text));
+    if (strcmp(text, "-0") == 0)
+        buffer_add_text(out, ".0"); /* as an integer it would lose its sign */
 }
 
 static void write_key(struct buffer *out, const msgpack_object *key)

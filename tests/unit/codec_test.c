@@ -42,6 +42,8 @@ Test(codec, what_is_not_one_value_is_refused)
         {{"\xDF\x00\x00\x00\x02\x01\x01", 7}, "a length is larger than what follows"},
         {{"\xC6\xFF\xFF\xFF\xFF", 5}, "it ends within binary data"},
         {{"\x92\x01", 2}, "a length is larger than what follows"},
+        {{"\x81\x90\x01", 3}, "a key is a list or a map"},
+        {{"\x81\x80\x01", 3}, "a key is a list or a map"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
