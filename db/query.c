@@ -58,9 +58,19 @@ int session_wait(struct call *call, struct request *request)
     return leave(call, request, why);
 }
 
-static void clear_result(void *result)
+static void clear_kept(void *keep)
 {
-    PQclear(result);
+    PQclear(*(PGresult **)keep);
+}
+
+PGresult **session_keep(struct call *call)
+{
+    PGresult **keep = arena_zalloc(&call->arena, sizeof(PGresult *));
+
+    if (keep != NULL)
+        return call_on_end(call, clear_kept, keep) == 0 ? keep : NULL;
+    fail(call, busy, "no memory left in the call");
+    return NULL;
 }
 
 int session_rows(struct call *call, struct request *request, struct rows *rows)
@@ -74,10 +84,7 @@ int session_rows(struct call *call, struct request *request, struct rows *rows)
         return -1;
     }
     request->result = NULL;
-    if (call_on_end(call, clear_result, result) != 0) {
-        PQclear(result);
-        return -1;
-    }
+    *request->keep = result;
     *rows = (struct rows){result, (size_t)PQntuples(result)};
     return 0;
 }
@@ -108,8 +115,11 @@ static int ask(struct call *call, struct db_session *session, const struct state
                               .kind = single ? REQUEST_single : REQUEST_read,
                               .commits = single,
                               .fiber = fiber_self(),
-                              .pool = session->pool};
+                              .pool = session->pool,
+                              .keep = session_keep(call)};
 
+    if (request.keep == NULL)
+        return -1;
     stat_add_at(&database_queries_total, single ? QUERY_single : QUERY_read, 1);
     for (int run = 1;; run++) {
         if (ask_once(call, session, &request) != 0)
@@ -202,9 +212,10 @@ static int ask_long(struct call *call, struct db_session *session,
                               .params = params,
                               .kind = REQUEST_step,
                               .fiber = fiber_self(),
-                              .pool = session->pool};
+                              .pool = session->pool,
+                              .keep = session_keep(call)};
 
-    if (session_take(call, session) != 0)
+    if (request.keep == NULL || session_take(call, session) != 0)
         return -1;
     if (conn_send(session->conn, &request) == 0)
         (void)!conn_sync(session->conn, NULL);

@@ -45,7 +45,8 @@ struct request {
     uint32_t slot;                  /* its own place in that connection's pipeline */
     uint32_t last_slot;             /* the last place that belongs to it */
     PGresult *result;               /* owned; NULL: none */
-    const char *reason;             /* of away and lost; lives as long as the pool */
+    PGresult **keep;    /* the call's place for a good answer, made before anything is sent */
+    const char *reason; /* of away and lost; lives as long as the pool */
 };
 
 struct request_list {

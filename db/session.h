@@ -34,5 +34,9 @@ int session_take(struct call *call, struct db_session *session) MUST;
  * time of grace. -1 (failure recorded): the request was left. */
 int session_wait(struct call *call, struct request *request) MUST;
 
+/* A place for an answer, which is freed when the call ends. NULL (failure recorded) without memory.
+ */
+PGresult **session_keep(struct call *call) MUST;
+
 /* The answer of a finished request, for the call's lifetime; -1 (failure recorded). */
 int session_rows(struct call *call, struct request *request, struct rows *rows) MUST;

@@ -125,14 +125,16 @@ static void note_retry(struct db_session *session, const struct request *request
 /* What the server says to COMMIT; it answers ROLLBACK where a statement had failed. */
 static int look_at_commit(struct call *call, struct db_session *session, struct request *request)
 {
-    struct rows rows;
+    int error = 0;
 
     note_retry(session, request);
-    if (session_rows(call, request, &rows) != 0)
-        return -1;
-    if (strcmp(PQcmdStatus((PGresult *)rows.result), "COMMIT") != 0)
-        return fail(call, internal, "a statement had failed: COMMIT rolled back");
-    return 0;
+    if (request->outcome != OUTCOME_answered || verdict_of(request->result) != VERDICT_fine)
+        error = request_fail(call, request);
+    else if (strcmp(PQcmdStatus(request->result), "COMMIT") != 0)
+        error = fail(call, internal, "a statement had failed: COMMIT rolled back");
+    PQclear(request->result);
+    request->result = NULL;
+    return error;
 }
 
 /* The last statement and its COMMIT have come, or will not come. */
@@ -144,7 +146,7 @@ static int finish_last(struct call *call, struct db_session *session, struct req
     note_retry(session, request);
     if (commits->outcome == OUTCOME_lost) {
         PQclear(request->result);
-        return request_fail(call, commits);
+        return look_at_commit(call, session, commits);
     }
     if (session_rows(call, request, rows) != 0) {
         PQclear(commits->result);
@@ -193,6 +195,9 @@ int tx_query(struct call *call, const struct statement *statement, struct params
     struct db_session *session = session_of(call);
     struct request request = step(session, statement, params);
 
+    request.keep = session_keep(call);
+    if (request.keep == NULL)
+        return -1;
     if (session->ended)
         return fail(call, internal, "%s comes after the last statement", statement->name);
     if (!session->head.in_transaction && begin_transaction(call, session) != 0)
