@@ -296,11 +296,16 @@ bool balance_ready(const struct balance *balance, struct buffer *list)
     return missing.count == 0;
 }
 
+struct instance *balance_first(const struct balance *balance, const char *domain)
+{
+    return team_of(balance, domain)->instances;
+}
+
 unsigned balance_live(const struct balance *balance, const char *domain)
 {
     unsigned count = 0;
 
-    for (const struct instance *at = team_of(balance, domain)->instances; at; at = at->next)
+    for (const struct instance *at = balance_first(balance, domain); at; at = at->next)
         count += instance_usable(at);
     return count;
 }
@@ -309,7 +314,7 @@ unsigned balance_outstanding(const struct balance *balance, const char *domain)
 {
     unsigned count = 0;
 
-    for (const struct instance *at = team_of(balance, domain)->instances; at; at = at->next)
+    for (const struct instance *at = balance_first(balance, domain); at; at = at->next)
         count += at->calls;
     return count;
 }

@@ -35,6 +35,9 @@ enum choice balance_choose(struct balance *balance, const char *domain, struct s
  * that they wait for. Whether nothing is. */
 bool balance_ready(const struct balance *balance, struct buffer *list);
 
+/* The domain's instances, linked by `next`; NULL: none. For those who look at all of them. */
+struct instance *balance_first(const struct balance *balance, const char *domain);
+
 /* Instances of a domain that can be used, and calls outstanding there. */
 unsigned balance_live(const struct balance *balance, const char *domain);
 unsigned balance_outstanding(const struct balance *balance, const char *domain);

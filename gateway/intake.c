@@ -187,7 +187,7 @@ static int parse_body(struct intake *intake)
         return 0;
     why = json_error(reader, &offset);
     if (why == NULL)
-        return no_memory(exchange);
+        return fail(exchange, too_large, "the body has too many values");
     body_issue(intake, "json_invalid", why, (int64_t)offset, NULL);
     return 0;
 }
