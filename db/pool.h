@@ -40,7 +40,8 @@ struct pool_config {
 };
 
 /* Reads what may need a file or the environment (service, password file), once, then begins to
- * connect. Ends the program on a URL that libpq does not understand. Never waits. */
+ * connect. Ends the program on a URL that libpq does not understand. Never waits. PGSERVICE is
+ * taken out of the environment, or libpq would read its file again for each connection. */
 struct pool *pool_open(const struct pool_config *config);
 
 /* Whether a read connection is up and the schema is new enough; else `*missing` says in words what

@@ -15,8 +15,8 @@ struct rows {
 bool row_is_null(const struct rows *rows, size_t row, const char *column);
 int64_t row_i64(const struct rows *rows, size_t row, const char *column); /* int2, int4, int8 */
 bool row_bool(const struct rows *rows, size_t row, const char *column);
-struct str row_str(const struct rows *rows, size_t row,
-                   const char *column); /* text, varchar; json and jsonb as text */
+/* text, varchar; json and jsonb as text; bytea as its bytes */
+struct str row_str(const struct rows *rows, size_t row, const char *column);
 int64_t row_time(const struct rows *rows, size_t row, const char *column); /* us since the epoch */
 
 /* Fills the members of `out` (a struct of `record`) that have the name of a column, NULL as absent.

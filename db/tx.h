@@ -9,7 +9,8 @@
 #include "call.h"
 #include "pool.h"
 
-/* Binds the call to the pool; takes no connection yet. */
+/* Binds the call to the pool; takes no connection yet. Without memory a failure is recorded, and so
+ * is one by each query of the call. */
 void db_attach(struct call *call, struct pool *pool);
 
 /* Whether a transaction is open (a connection is checked out). */
@@ -17,7 +18,8 @@ bool db_in_transaction(const struct call *call);
 
 /* Ends what the handler left open: COMMIT when `commit`, else ROLLBACK. May wait (shielded from
  * cancel once COMMIT was sent). 0, or -1 with a failure recorded: outcome_unknown when the answer
- * to COMMIT was lost. Of a transaction whose failure is recorded already, the first cause stays. */
+ * to COMMIT was lost. A failure that is recorded already stays, but for a kept fault whose COMMIT
+ * fails: the caller is told why instead. Past the deadline, or cancelled, nothing is committed. */
 int db_finish(struct call *call, bool commit) MUST;
 
 /* Whether the call failed with a serialization failure or a deadlock, so that its transaction may
