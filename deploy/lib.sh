@@ -24,7 +24,8 @@ PACKAGES_RUN=(runit curl ca-certificates procps libsword-utils sword-text-web sw
 PACKAGES_SERVER=(postgresql)        # for a private database
 PACKAGES_CLIENT=(postgresql-client) # for one that is elsewhere
 PACKAGES_TEST=(g++ clang clang-format libclang-rt-14-dev libcriterion-dev libjansson-dev
-    postgresql postgresql-contrib python3 python3-zmq python3-msgpack python3-jsonschema wrk)
+    node-llhttp postgresql postgresql-contrib python3 python3-zmq python3-msgpack
+    python3-jsonschema wrk)
 
 # ---- saying things ----
 

@@ -380,6 +380,19 @@ static int parse(struct reader *reader, struct str xml)
     return 0;
 }
 
+/* Where the parser stopped in the entry that begins in line `first`. The parser takes a CR alone
+ * for a line end too, which the export's lines are not. */
+static long line_of(const struct reader *reader, long first)
+{
+    XML_Index within = XML_GetCurrentByteIndex(reader->parser) - (XML_Index)strlen("<v>");
+    XML_Index len = (XML_Index)reader->xml.len;
+    long line = first;
+
+    for (XML_Index i = 0; i < within && i < len; i++)
+        line += reader->xml.data[i] == '\n';
+    return line;
+}
+
 /* Reads one entry's markup into the open verse or, before the first, the open chapter. */
 static int read_body(struct reader *reader, const struct imp_entry *entry)
 {
@@ -393,7 +406,7 @@ static int read_body(struct reader *reader, const struct imp_entry *entry)
     reader->depth = reader->skipping = reader->notes = reader->titles = 0;
     reader->outside[0] = '\0';
     if (parse(reader, buffer_str(&reader->xml)) != 0)
-        return broken(reader, entry->line + (long)XML_GetCurrentLineNumber(reader->parser) - 1,
+        return broken(reader, line_of(reader, entry->line),
                       XML_ErrorString(XML_GetErrorCode(reader->parser)));
     if (reader->note.text.failed || reader->title.text.failed)
         return broken(reader, entry->line, "a note or title is too long");

@@ -274,6 +274,7 @@ Test(osis, what_is_broken_is_said_with_its_place)
         snprintf(imp, sizeof(imp), "%s$$$Genesis 1:2\n%s\n$$$Genesis 1:3\nGood.\n", good, bad[i]);
         breaks(imp, 1, 2, 4);
     }
+    breaks("$$$Genesis 1:1\nOne\r\r\ntwo\rthree\n<w>four\r</x>\n", 1, 1, 4);
     breaks("$$$Genesis 1:1\nOne\ntwo\n<w>three</x>\n", 1, 1, 4);
     bible_error_format(&error, text, sizeof(text));
     cr_assert_str_eq(text, "Genesis 1:1, line 4: mismatched tag");
