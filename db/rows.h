@@ -1,6 +1,6 @@
 /* What a query answered. Columns are taken by name and in binary; asking for a column that is not
- * there, or of another type, is our own mistake and ends the program in debug builds, in release
- * builds it gives the absent value and is logged. */
+ * there, or of another type, is our own mistake: an assertion, and where those are compiled out the
+ * absent value and a line in the log. */
 #pragma once
 
 #include "call.h"
