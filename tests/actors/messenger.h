@@ -4,7 +4,6 @@
  * its body as JSON (`ok {"id":1}`). */
 #pragma once
 
-#include "actor.h"
 #include "frame.h"
 #include <sys/types.h>
 
@@ -18,14 +17,15 @@ struct messenger {
     int64_t id;         /* of the message sent last */
 };
 
-/* Starts an actor on the database `url`; `options` are more flags (NULL-terminated; may be NULL).
- * Waits until it is ready, or, for `any_state`, until it answers. No other thread may run yet. */
-void messenger_start(struct messenger *messenger, const struct domain *domain, const char *url,
+/* Starts an actor's program (of the domain bible where its name says so, else user) on the database
+ * `url`; `options` are more flags (NULL-terminated; may be NULL). Waits until it is ready, or, for
+ * `any_state`, until it answers. */
+void messenger_start(struct messenger *messenger, const char *program, const char *url,
                      const char *const *options);
-void messenger_start_any_state(struct messenger *messenger, const struct domain *domain,
-                               const char *url, const char *const *options);
+void messenger_start_any_state(struct messenger *messenger, const char *program, const char *url,
+                               const char *const *options);
 
-/* Its exit code after SIGTERM; 23 where it leaked. Frees this side and removes the folder. */
+/* Its exit code after SIGTERM. Frees this side and removes the folder. */
 int messenger_stop(struct messenger *messenger);
 
 /* Waits for the actor's end by itself and removes what is left. */

@@ -1,5 +1,5 @@
 /* The runtime of actors: what a peer sees of admission, deadlines, cancels, transactions and
- * drains. The domain is of the test's own: rows of the contract with handlers that misbehave. */
+ * drains. The actor is misbehaving.c, in a process of its own. */
 #include "actors/messenger.h"
 #include "base/time.h"
 #include "postgres.h"
@@ -15,77 +15,6 @@
 TestSuite(runtime, .timeout = 60);
 
 #define USER "00000000-0000-4000-8000-000000000001"
-
-/* ---- handlers ---- */
-
-static const struct fault fault_kept_one = {.name = "kept_one", .status = 409, .kept = true};
-static const struct fault fault_plain_one = {.name = "plain_one", .status = 409};
-
-STATEMENT_WRITE(
-    store_note,
-    "insert into saved_passages (reference, book, chapter, verse_start, translation, text)"
-    " values ($1, 'b', 1, 1, 'x', 't') returning id");
-STATEMENT(raise_conflict, "select raise_conflict($1) as runs");
-
-/* session: waits until its time is over or somebody cancels it. */
-static int wait_for_nothing(struct call *call, const void *in, void *out)
-{
-    (void)in, (void)out;
-    return call_wait_foreign(call, "nothing");
-}
-
-/* translations: nothing to do. */
-static int answer_at_once(struct call *call, const void *in, void *out)
-{
-    (void)in, (void)out;
-    if (call->user.ptr != NULL)
-        call->reply_user = call->user;
-    return 0;
-}
-
-static int end_as_told(struct call *call, struct str reference, struct bible_save_passage_out *out)
-{
-    struct rows rows;
-
-    if (str_is(reference, "kept"))
-        return fail(call, kept_one, "kept");
-    if (str_is(reference, "plain"))
-        return fail(call, plain_one, "not kept");
-    if (str_is(reference, "foreign"))
-        return call_wait_foreign(call, "another service");
-    if (str_is(reference, "silent"))
-        return -1;
-    if (str_is(reference, "recovered"))
-        return fail(call, plain_one, "but never mind") + 1;
-    if (str_is(reference, "conflict") || str_is(reference, "hopeless")) {
-        if (db_query(call, &raise_conflict, PARAMS(p_str(reference)), &rows) != 0)
-            return -1;
-        out->id = row_i64(&rows, 0, "runs");
-    }
-    return 0;
-}
-
-/* save_passage, a transaction: stores, then ends as its reference says. */
-static int store_and_end(struct call *call, const void *in, void *out)
-{
-    const struct bible_save_passage_in *passage = in;
-    struct rows rows;
-
-    if (db_query(call, &store_note, PARAMS(p_str(passage->reference)), &rows) != 0)
-        return -1;
-    ((struct bible_save_passage_out *)out)->id = 7;
-    return end_as_told(call, passage->reference, out);
-}
-
-static const struct handler handlers[] = {
-    {&methods[METHOD_user_session], wait_for_nothing},
-    {&methods[METHOD_bible_translations], answer_at_once},
-    {&methods[METHOD_bible_save_passage], store_and_end},
-    {&methods[METHOD_user_get_user_by_anonymous_id], wait_for_nothing},
-};
-
-static const struct domain test_domain = {
-    .name = "user", .handlers = handlers, .count = sizeof(handlers) / sizeof(*handlers)};
 
 /* ---- what tests do ---- */
 
@@ -170,7 +99,7 @@ Test(runtime, answers_pings)
 {
     struct common_request ping;
 
-    messenger_start(&actor, &test_domain, database(), NULL);
+    messenger_start(&actor, MISBEHAVING, database(), NULL);
     ping = messenger_request(&actor, NULL, NULL);
     ping.op = STR("ping");
     messenger_send(&actor, &ping, "{}");
@@ -183,7 +112,7 @@ Test(runtime, refuses_what_it_does_not_know)
 {
     struct common_request request;
 
-    messenger_start(&actor, &test_domain, database(), NULL);
+    messenger_start(&actor, MISBEHAVING, database(), NULL);
     expect_begin("unknown_message ", messenger_ask(&actor, "user.nonsense", NULL, "{}"));
     expect_begin("unknown_message ", messenger_ask(&actor, "bible.passage", NULL, "{}"));
     request = messenger_request(&actor, "user.session", USER);
@@ -211,7 +140,7 @@ Test(runtime, lives_through_garbage)
         {"\x80", 1}, {"\x90", 1}, {"\x81\xa2id\xff", 5},       {"\x82\xa1v\x01\xa2id\xd0\x80", 9}};
     size_t count = sizeof(headers) / sizeof(*headers);
 
-    messenger_start(&actor, &test_domain, database(), NULL);
+    messenger_start(&actor, MISBEHAVING, database(), NULL);
     for (size_t i = 0; i < count; i++)
         messenger_send_frames(actor.socket, headers[i], STR("\x80"));
     zmq_send(actor.socket, "one frame", 9, 0);
@@ -226,7 +155,7 @@ Test(runtime, answers_malformed_where_there_is_an_id)
         {"", 0}, {"\xc1", 1}, {"\x90", 1}, {"\x81\xa1", 2}, {"\x80\x80", 2}};
     struct common_reply reply;
 
-    messenger_start(&actor, &test_domain, database(), NULL);
+    messenger_start(&actor, MISBEHAVING, database(), NULL);
     messenger_send_frames(actor.socket, STR("\x83\xa1v\x01\xa2id\x05\xa6method\x05"), STR("\x80"));
     expect_begin("malformed ", messenger_receive(&actor, &reply));
     cr_expect_eq(reply.id, 5);
@@ -245,7 +174,7 @@ Test(runtime, answers_malformed_where_there_is_an_id)
 
 Test(runtime, checks_input_before_the_user)
 {
-    messenger_start(&actor, &test_domain, database(), NULL);
+    messenger_start(&actor, MISBEHAVING, database(), NULL);
     expect("invalid {\"detail\":[{\"type\":\"missing\",\"loc\":[\"body\",\"anonymous_id\"],"
            "\"msg\":\"Field required\",\"input\":{}}]}",
            messenger_ask(&actor, "user.get_user_by_anonymous_id", NULL, "{}"));
@@ -259,7 +188,7 @@ Test(runtime, a_reader_with_a_user_that_is_none_is_nobody)
     struct common_request request;
     struct common_reply reply;
 
-    messenger_start(&actor, &test_domain, database(), NULL);
+    messenger_start(&actor, MISBEHAVING, database(), NULL);
     request = messenger_request(&actor, "bible.translations", "' or 1 = 1");
     messenger_send(&actor, &request, "{}");
     expect_begin("ok ", messenger_receive(&actor, &reply));
@@ -279,7 +208,7 @@ Test(runtime, says_busy_at_once_when_the_mailbox_is_full)
     struct common_reply reply;
     int64_t ids[3], refused;
 
-    messenger_start(&actor, &test_domain, database(), options);
+    messenger_start(&actor, MISBEHAVING, database(), options);
     for (int i = 0; i < 3; i++)
         ids[i] = send_waiting(30000);
     refused = send_waiting(30000);
@@ -304,7 +233,7 @@ Test(runtime, says_busy_when_the_messages_are_too_large_together)
     memcpy(json, "{\"text\":\"", 9);
     memset(json + 9, 'x', 69000);
     memcpy(json + 69009, "\"}", 2);
-    messenger_start(&actor, &test_domain, database(), options);
+    messenger_start(&actor, MISBEHAVING, database(), options);
     expect_begin("busy ", messenger_ask(&actor, "bible.translations", NULL, json));
     expect_begin("ok ", messenger_ask(&actor, "bible.translations", NULL, "{}"));
     expect_end(0);
@@ -314,7 +243,7 @@ Test(runtime, ends_calls_at_their_deadline)
 {
     int64_t start_us;
 
-    messenger_start(&actor, &test_domain, database(), NULL);
+    messenger_start(&actor, MISBEHAVING, database(), NULL);
     send_waiting(0);
     expect_begin("timeout ", messenger_receive(&actor, NULL));
     send_waiting(-5);
@@ -333,7 +262,7 @@ Test(runtime, only_the_caller_can_cancel)
     void *own, *other;
     int64_t id;
 
-    messenger_start(&actor, &test_domain, database(), NULL);
+    messenger_start(&actor, MISBEHAVING, database(), NULL);
     own = actor.socket;
     other = zmq_socket(actor.context, ZMQ_DEALER);
     zmq_connect(other, actor.endpoint);
@@ -353,7 +282,7 @@ Test(runtime, refuses_an_id_that_is_in_flight)
 {
     int64_t id;
 
-    messenger_start(&actor, &test_domain, database(), NULL);
+    messenger_start(&actor, MISBEHAVING, database(), NULL);
     id = send_waiting(30000);
     actor.id = id - 1;
     cr_expect_eq(send_waiting(30000), id);
@@ -370,7 +299,7 @@ Test(runtime, answers_a_req_peer)
 {
     void *own;
 
-    messenger_start(&actor, &test_domain, database(), NULL);
+    messenger_start(&actor, MISBEHAVING, database(), NULL);
     own = actor.socket;
     actor.socket = zmq_socket(actor.context, ZMQ_REQ);
     zmq_connect(actor.socket, actor.endpoint);
@@ -388,7 +317,7 @@ Test(runtime, answers_each_of_a_flood_once)
     static bool seen[COUNT + 1];
     int64_t first;
 
-    messenger_start(&actor, &test_domain, database(), options);
+    messenger_start(&actor, MISBEHAVING, database(), options);
     first = actor.id + 1;
     for (int i = 0; i < COUNT; i++) {
         struct common_request request = messenger_request(&actor, "bible.translations", NULL);
@@ -416,7 +345,7 @@ Test(runtime, commits_what_went_well_and_kept_faults)
         "ok {\"id\":7}", "ok {\"id\":7}", "kept_one {\"detail\":\"kept\"}",
         "plain_one {\"detail\":\"not kept\"}", "internal {\"detail\":\"Internal Server Error\"}"};
 
-    messenger_start(&actor, &test_domain, url, NULL);
+    messenger_start(&actor, MISBEHAVING, url, NULL);
     for (size_t i = 0; i < sizeof(references) / sizeof(*references); i++)
         expect(replies[i], store(references[i]));
     cr_expect_str_eq(
@@ -429,7 +358,7 @@ Test(runtime, refuses_to_wait_for_others_within_a_transaction)
 {
     const char *url = database();
 
-    messenger_start(&actor, &test_domain, url, NULL);
+    messenger_start(&actor, MISBEHAVING, url, NULL);
     expect("internal {\"detail\":\"Internal Server Error\"}", store("foreign"));
     cr_expect_str_eq(value(url, "select count(*) from saved_passages"), "0");
     expect_begin("ok ", store("fine"));
@@ -440,7 +369,7 @@ Test(runtime, runs_a_transaction_again_after_a_conflict)
 {
     const char *url = database();
 
-    messenger_start(&actor, &test_domain, url, NULL);
+    messenger_start(&actor, MISBEHAVING, url, NULL);
     expect("ok {\"id\":3}", store("conflict"));
     cr_expect_str_eq(value(url, "select count(*) from saved_passages"), "1");
     expect_begin("busy ", store("hopeless"));
@@ -455,7 +384,7 @@ Test(runtime, answers_unavailable_at_once_without_a_database)
 {
     int64_t start_us;
 
-    messenger_start_any_state(&actor, &test_domain, "postgresql:///x?host=/nonexistent", NULL);
+    messenger_start_any_state(&actor, MISBEHAVING, "postgresql:///x?host=/nonexistent", NULL);
     start_us = time_now_us();
     expect_begin("unavailable ", store("fine"));
     cr_expect_lt(time_now_us() - start_us, TIME_MS(1000));
@@ -465,12 +394,11 @@ Test(runtime, answers_unavailable_at_once_without_a_database)
 
 Test(runtime, is_not_ready_on_a_schema_that_is_too_old)
 {
-    struct domain later = test_domain;
     struct common_request ping;
     struct str pong;
 
-    later.schema_version = 9999;
-    messenger_start_any_state(&actor, &later, database(), NULL);
+    setenv("LECTERN_TEST_SCHEMA", "9999", 1);
+    messenger_start_any_state(&actor, MISBEHAVING, database(), NULL);
     expect_begin("unavailable ", store("fine"));
     ping = messenger_request(&actor, NULL, NULL);
     ping.op = STR("ping");
@@ -487,7 +415,7 @@ Test(runtime, drains_before_it_ends)
     struct common_reply reply;
     int64_t waiting;
 
-    messenger_start(&actor, &test_domain, database(), NULL);
+    messenger_start(&actor, MISBEHAVING, database(), NULL);
     waiting = send_waiting(700);
     expect_begin("ok ", messenger_ask(&actor, "bible.translations", NULL, "{}"));
     kill(actor.pid, SIGTERM);
@@ -504,7 +432,7 @@ Test(runtime, cuts_off_what_outlasts_the_drain)
 {
     static const char *const options[] = {"--drain", "200ms", NULL};
 
-    messenger_start(&actor, &test_domain, database(), options);
+    messenger_start(&actor, MISBEHAVING, database(), options);
     send_waiting(60000);
     expect_begin("ok ", messenger_ask(&actor, "bible.translations", NULL, "{}"));
     kill(actor.pid, SIGTERM);
@@ -516,12 +444,13 @@ Test(runtime, cuts_off_what_outlasts_the_drain)
 /* What a second actor in the same folder ends with. */
 static int second_actor(const char *state, const char *flag, const char *text)
 {
-    char *args[] = {(char *)"actor", (char *)"--state", (char *)state, (char *)flag, (char *)text};
     pid_t child = fork();
     int status = 0;
 
-    if (child == 0)
-        exit(actor_main(&test_domain, 5, args));
+    if (child == 0) {
+        execl(MISBEHAVING, MISBEHAVING, "--state", state, flag, text, NULL);
+        _exit(127);
+    }
     waitpid(child, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -543,7 +472,6 @@ Test(runtime, refuses_wrong_places)
     char state[] = "/tmp/actor_test.XXXXXX";
 
     cr_assert_not_null(mkdtemp(state));
-    contract_open();
     refuse_places(state);
     rmdir(state);
 }
@@ -552,7 +480,7 @@ Test(runtime, a_second_one_of_its_name_is_refused)
 {
     const char *url = database();
 
-    messenger_start(&actor, &test_domain, url, NULL);
+    messenger_start(&actor, MISBEHAVING, url, NULL);
     cr_expect_eq(second_actor(actor.state, "--instance", "1"), EX_TEMPFAIL);
     expect_begin("ok ", messenger_ask(&actor, "bible.translations", NULL, "{}"));
     expect_end(0);
