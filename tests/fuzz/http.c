@@ -6,7 +6,7 @@
  * body, where the next request begins, and whether there is one. Allowed differences, each seen:
  *   - llhttp knows a list of methods: one that is HTTP_OTHER here it may refuse;
  *   - it refuses a tab behind Content-Length and Transfer-Encoding, and some extensions of chunks;
- *   - trailer fields mean something to it and may be refused; here they are checked and dropped;
+ *   - a trailer that frames means something to it and may be refused; here trailers are dropped;
  *   - `Proxy-Connection: close` closes there, and not here;
  *   - HTTP/1.0 with `Connection: keep-alive, close` closes here, and not there; so does `close`
  *     behind a tab. */
@@ -225,8 +225,10 @@ static bool may_refuse(const struct request *request, const struct oracle *oracl
         return false;
     if (has_tab_behind(&request->head))
         return true;
+    if (oracle->in_trailers)
+        return strstr(oracle->why, "Content-Length") || strstr(oracle->why, "Transfer-Encoding");
     return request->head.framing == HTTP_CHUNKED &&
-           (oracle->in_trailers || strstr(oracle->why, "chunk extensions") != NULL ||
+           (strstr(oracle->why, "chunk extensions") != NULL ||
             (oracle->used > 0 && bytes.ptr[oracle->used - 1] == ';'));
 }
 
