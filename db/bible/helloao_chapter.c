@@ -197,7 +197,18 @@ static enum seam seam_of(struct str text)
     return SEAM_CLOSED;
 }
 
-/* Text of the open verse. A part of poetry is a line, unless it only ends what stands before it. */
+/* Whether a part goes on in the line before it: what only ends something, and what begins with a
+ * blank at the same level. */
+static bool goes_on(const struct compose *compose, int level, struct str text, enum seam seam)
+{
+    const char *at = text.ptr;
+
+    if (seam == SEAM_CLOSED)
+        return true;
+    return level == compose->poem && text.len > 0 && text_is_space(text_next(&at, at + text.len));
+}
+
+/* Text of the open verse. A part of poetry is a line, unless it goes on. */
 static void put_text(struct reader *reader, int level, struct str text)
 {
     struct compose *compose = reader->compose;
@@ -205,7 +216,7 @@ static void put_text(struct reader *reader, int level, struct str text)
 
     if (compose->text.len == 0)
         compose_line(compose, level);
-    else if (seam != SEAM_CLOSED && (level > 0 || compose->poem > 0))
+    else if ((level > 0 || compose->poem > 0) && !goes_on(compose, level, text, seam))
         compose_line(compose, level);
     else if (seam == SEAM_QUOTE)
         compose_blank(compose);

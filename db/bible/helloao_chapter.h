@@ -15,7 +15,8 @@ enum {
     HELLOAO_MOST_NOTES = 2000        /* in one chapter */
 };
 
-/* Adds the chapter to the Bible that `compose` fills. -1 with `error`, its place filled, when it is
+/* Adds the chapter to the Bible that `compose` fills; one that has no text in any verse is none and
+ * adds nothing. -1 with `error`, its place filled, when it is
  * broken or there already; the Bible is then to be thrown away. */
 int helloao_chapter(struct compose *compose, int book, int chapter, struct str json,
                     struct bible_error *error) MUST;

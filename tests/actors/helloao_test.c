@@ -1,7 +1,11 @@
 /* The file of the HelloAO collection, through the command as a person calls it: what is taken, and
  * that a broken file changes nothing. The files are made here, in a folder of the test's own. */
 #include "helloao.h"
+
+#include "books.h"
+#include "osis.h"
 #include "postgres.h"
+#include "sword.h"
 
 #include <criterion/criterion.h>
 #include <ftw.h>
@@ -260,6 +264,84 @@ Test(helloao, names_are_shown_on_one_line)
          " 'ENGWEBP'; update Translation set name = ' ' where id = 'eng_kjv'");
     ends("helloao a.db", EX_OK, "WEB, Wörld [2J B: 2 verses");
     cr_assert_not_null(strstr(said, "KJV, eng_kjv: 2 verses"), "%s", said);
+}
+
+/* Writes a Bible as a translation of the collection. */
+static void make_from(const char *path, const struct bible *bible)
+{
+    sqlite3_stmt *statement;
+    sqlite3 *db;
+
+    make(path, TABLES "insert into Translation values ('ENGWEBP', 'World English Bible')", "");
+    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, "begin", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_prepare_v2(db,
+                                    "insert into Chapter values ('ENGWEBP', ?1, ?2,"
+                                    " '{\"content\":' || ?3 || ',\"footnotes\":' || ?4 || '}')",
+                                    -1, &statement, NULL),
+                 SQLITE_OK);
+    for (size_t i = 0; i < bible->chapter_count; i++) {
+        const struct chapter_row *row = &bible->chapters[i];
+        struct str content = bible_content(bible, row), notes = bible_footnotes(bible, row);
+
+        sqlite3_bind_text(statement, 1, book_at(row->book)->id, -1, SQLITE_STATIC);
+        sqlite3_bind_int(statement, 2, row->chapter);
+        sqlite3_bind_text(statement, 3, content.ptr, (int)content.len, SQLITE_STATIC);
+        sqlite3_bind_text(statement, 4, notes.ptr, (int)notes.len, SQLITE_STATIC);
+        cr_assert_eq(sqlite3_step(statement), SQLITE_DONE);
+        sqlite3_reset(statement);
+    }
+    sqlite3_finalize(statement);
+    cr_assert_eq(sqlite3_exec(db, "commit", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+static void same_bible(const struct bible *got, const struct bible *expected)
+{
+    cr_assert_eq(got->verse_count, expected->verse_count);
+    cr_assert_eq(got->chapter_count, expected->chapter_count);
+    for (size_t i = 0; i < got->verse_count; i++) {
+        struct str text = bible_text(got, &got->verses[i]);
+        struct str wanted = bible_text(expected, &expected->verses[i]);
+
+        cr_assert(str_equal(text, wanted), "got:      %.*s\nexpected: %.*s", STR_ARG(text),
+                  STR_ARG(wanted));
+    }
+    for (size_t i = 0; i < got->chapter_count; i++) {
+        struct str text = bible_content(got, &got->chapters[i]);
+        struct str wanted = bible_content(expected, &expected->chapters[i]);
+
+        cr_assert(str_equal(text, wanted), "got:      %.*s\nexpected: %.*s", STR_ARG(text),
+                  STR_ARG(wanted));
+    }
+}
+
+/* What the other importer made of a whole Bible, poetry, notes, headings and all, is read as it is.
+ */
+Test(helloao, a_whole_bible_comes_back_as_it_was)
+{
+    char message[HELLOAO_MESSAGE_BYTES];
+    struct bible expected, got;
+    struct bible_error error;
+    struct helloao *file;
+    struct buffer text;
+    bool missing;
+
+    bible_init(&expected);
+    bible_init(&got);
+    buffer_init(&text, NULL, SWORD_MAX_BYTES);
+    cr_assert_eq(sword_export("engWEB2015eb", &text, message), 0, "%s", message);
+    cr_assert_eq(osis_read(buffer_str(&text), &expected, NULL, NULL, &error), 0, "%s", error.text);
+    make_from("web.db", &expected);
+    file = helloao_open("web.db", message, &missing);
+    cr_assert_not_null(file, "%s", message);
+    cr_assert_eq(helloao_read(file, "ENGWEBP", &got, NULL, NULL, &error), 0, "%s", error.text);
+    same_bible(&got, &expected);
+    cr_assert_eq(got.verse_count, 31095);
+    helloao_close(file);
+    buffer_free(&text);
+    bible_free(&expected);
+    bible_free(&got);
 }
 
 /* ---- what is refused ---- */
