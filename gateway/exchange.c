@@ -367,7 +367,7 @@ static int prepare(struct exchange *exchange, const struct http_head *head, stru
     exchange->deadline_us = exchange->begun_us + exchange->setup->options->read_deadline;
     exchange->arena.limit_bytes += BYTES_A_BODY_BYTE * body.len;
     exchange->content = body;
-    snprintf(exchange->id, sizeof(exchange->id), "%.*s", STR_ARG(id));
+    memcpy(exchange->id, id.ptr, id.len < sizeof(exchange->id) ? id.len : sizeof(exchange->id) - 1);
     exchange->log = (struct log_tag){.trace = exchange->id};
     if (exchange->method != NULL) {
         exchange->log.domain = exchange->method->domain;

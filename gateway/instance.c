@@ -14,7 +14,7 @@
 enum { HEADER_BYTES = 1024, SCRATCH_BYTES = 256 * 1024 };
 
 #define PING_US TIME_S(1)          /* between two pings of one that answers */
-#define PING_AGAIN_US TIME_MS(200) /* of one that has not answered yet */
+#define PING_AGAIN_US TIME_MS(200) /* of one that has not answered yet, or is not ready */
 #define SILENT_US TIME_S(3)
 
 STAT(wire_late_replies_total, counter, "Replies that nobody waited for any more.");
@@ -199,7 +199,7 @@ static void gone(void *arg)
 
 void instance_tick(struct instance *instance, int64_t now_us)
 {
-    int64_t period_us = instance->silent ? PING_AGAIN_US : PING_US;
+    int64_t period_us = instance->silent || !instance->ready ? PING_AGAIN_US : PING_US;
 
     if (!instance->connected)
         return;
