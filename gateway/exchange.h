@@ -45,8 +45,7 @@ struct exchange {
     int64_t begun_us;                   /* monotonic; when the request was read */
     int64_t deadline_us;                /* every wait ends there */
     bool writes;                        /* as the checked input says */
-    void *in;                           /* the checked input, the method's struct */
-    struct str input;                   /* the same, encoded */
+    struct str input;                   /* the checked input, encoded */
     struct str affinity;                /* by which the actor is chosen; may be absent */
     struct str cookie;       /* the user that the client claims; absent: none, or no UUID */
     struct str user;         /* for whom the actor is asked */

@@ -2,11 +2,19 @@
  * judge all of them at once, leniently, as clients are used to. */
 #include "intake.h"
 #include "base/time.h"
+#include "gate.h"
 #include "http_value.h"
 #include "json.h"
 #include "text.h"
 
-enum { HEADER_NAME_BYTES = 64 };
+enum {
+    HEADER_NAME_BYTES = 64,
+    LARGE_AT_ONCE = 8, /* bodies of more than a slice that are parsed at one time */
+    LEAST_PARSED_BYTES = 1024 * 1024,
+    PARSED_A_BODY_BYTE = 10 /* values take more room than their text */
+};
+
+static struct gate large_bodies = {.most = LARGE_AT_ONCE};
 
 struct intake {
     struct exchange *exchange;    /* whose */
@@ -14,6 +22,8 @@ struct intake {
     struct check check;           /* gathers what is wrong */
     const msgpack_object **given; /* by field; NULL: not there */
     msgpack_object body;          /* the JSON body, where there is one */
+    void *values;                 /* the checked input, the method's struct */
+    struct arena parsed;          /* of the body's values, until the input is encoded */
     bool body_wrong;              /* it was judged as a whole: its fields are not */
 };
 
@@ -173,7 +183,7 @@ static int feed(struct exchange *exchange, struct json_reader *reader)
 static int parse_body(struct intake *intake)
 {
     struct exchange *exchange = intake->exchange;
-    struct json_reader *reader = json_reader_new(&exchange->arena);
+    struct json_reader *reader = json_reader_new(&intake->parsed);
     size_t offset = 0;
     const char *why;
     int result;
@@ -254,7 +264,7 @@ static int judge(struct intake *intake)
         const struct field *field = &intake->in->fields[i];
 
         if (field->place != PLACE_body || !intake->body_wrong)
-            check_field(&intake->check, field, intake->given[i], exchange->in);
+            check_field(&intake->check, field, intake->given[i], intake->values);
     }
     if (intake->check.no_memory)
         return no_memory(exchange);
@@ -266,45 +276,109 @@ static int judge(struct intake *intake)
 }
 
 /* HEAD never writes. */
-static void forbid_writing(struct exchange *exchange)
+static void forbid_writing(struct intake *intake)
 {
-    const struct method *method = exchange->method;
+    const struct method *method = intake->exchange->method;
     const struct field *field;
 
-    if (method->writes_when == NULL || exchange->head->method != HTTP_HEAD)
+    if (method->writes_when == NULL || intake->exchange->head->method != HTTP_HEAD)
         return;
     field = record_field(&method->in, str_of(method->writes_when));
-    *(bool *)((char *)exchange->in + field->offset) = false;
+    *(bool *)((char *)intake->values + field->offset) = false;
 }
 
-static int encode(struct exchange *exchange)
+/* A GET that has no word for writing does none, however many statements it takes. */
+static bool writes(const struct method *method, const void *values)
 {
+    if (method->verb == VERB_GET && method->writes_when == NULL)
+        return false;
+    return method_writes(method, values);
+}
+
+/* What the instance is chosen by, if the message has such a field. */
+static int keep_affinity(struct intake *intake)
+{
+    struct exchange *exchange = intake->exchange;
+    const char *name = exchange->method->affinity;
+    const struct field *field;
+    struct str affinity;
+
+    if (name == NULL)
+        return 0;
+    field = record_field(intake->in, str_of(name));
+    affinity = (struct str){(const char *)intake->values + field->offset, sizeof(int64_t)};
+    if (field->type == TYPE_str || field->type == TYPE_any)
+        memcpy(&affinity, affinity.ptr, sizeof(affinity));
+    exchange->affinity = arena_copy(&exchange->arena, affinity);
+    return affinity.ptr != NULL && exchange->affinity.ptr == NULL ? no_memory(exchange) : 0;
+}
+
+static int encode(struct intake *intake)
+{
+    struct exchange *exchange = intake->exchange;
     struct buffer bytes;
 
     buffer_init(&bytes, &exchange->arena, WIRE_MOST_BODY_BYTES);
-    codec_encode(&bytes, &exchange->method->in, exchange->in);
+    codec_encode(&bytes, intake->in, intake->values);
     if (bytes.failed)
         return no_memory(exchange);
     exchange->input = buffer_str(&bytes);
     return 0;
 }
 
+static int take(struct intake *intake)
+{
+    struct exchange *exchange = intake->exchange;
+
+    intake->values = arena_zalloc(&exchange->arena, intake->in->size_bytes);
+    if (intake->values == NULL)
+        return no_memory(exchange);
+    if (intake->in->count > 0) {
+        check_init(&intake->check, &exchange->arena, true);
+        if (gather(intake) != 0 || judge(intake) != 0)
+            return -1;
+        forbid_writing(intake);
+    }
+    exchange->writes = writes(exchange->method, intake->values);
+    return keep_affinity(intake) != 0 ? -1 : encode(intake);
+}
+
+/* Takes with the memory that the body's values need. */
+static int take_parsed(struct intake *intake)
+{
+    int result;
+
+    arena_init(&intake->parsed,
+               LEAST_PARSED_BYTES + PARSED_A_BODY_BYTE * intake->exchange->content.len);
+    result = take(intake);
+    arena_clear(&intake->parsed);
+    return result;
+}
+
+/* As take_parsed(), once few enough large bodies are being parsed. */
+static int take_large(struct intake *intake)
+{
+    struct exchange *exchange = intake->exchange;
+    enum wake wake = gate_enter(&large_bodies, exchange->deadline_us);
+    int result;
+
+    if (wake == WAKE_TIMEOUT)
+        return fail(exchange, busy, "too many large bodies are being parsed");
+    if (wake != WAKE_DONE)
+        return fail(exchange, cancelled, "the client left");
+    if (exchange->connection != NULL)
+        result = take_parsed(intake);
+    else
+        result = fail(exchange, cancelled, "the client left");
+    gate_leave(&large_bodies);
+    return result;
+}
+
 int intake_read(struct exchange *exchange)
 {
-    const struct method *method = exchange->method;
-    struct intake intake = {.exchange = exchange, .in = &method->in};
+    struct intake intake = {.exchange = exchange, .in = &exchange->method->in};
 
-    exchange->in = arena_zalloc(&exchange->arena, method->in.size_bytes);
-    if (exchange->in == NULL)
-        return no_memory(exchange);
-    if (method->in.count > 0) {
-        check_init(&intake.check, &exchange->arena, true);
-        if (gather(&intake) != 0 || judge(&intake) != 0)
-            return -1;
-        forbid_writing(exchange);
-    }
-    /* A GET that has no word for writing does none, however many statements it takes. */
-    exchange->writes = (method->verb != VERB_GET || method->writes_when != NULL) &&
-                       method_writes(method, exchange->in);
-    return encode(exchange);
+    if (exchange->content.len > JSON_SLICE_BYTES)
+        return take_large(&intake);
+    return take_parsed(&intake);
 }
