@@ -16,7 +16,6 @@
 #include <stdio.h>
 
 enum {
-    BODY_BYTES = 2 * 1024 * 1024, /* of a request, unless its row says more */
     LEAST_BYTES = 4 * 1024 * 1024,
     BYTES_A_BODY_BYTE = 4, /* the checked and the encoded input */
     REPLY_BYTES = 128 * 1024 * 1024,
@@ -254,6 +253,13 @@ static bool takes_body(const struct method *method)
     return false;
 }
 
+static uint32_t most_body(const struct method *method)
+{
+    if (method == NULL || method->most_body_bytes == 0)
+        return METHOD_BODY_BYTES;
+    return method->most_body_bytes;
+}
+
 static bool has_body(const struct http_head *head)
 {
     return head->framing == HTTP_CHUNKED ||
@@ -319,8 +325,8 @@ static int64_t on_head(struct connection *connection, const struct http_head *he
     if (match.outcome != ROUTE_FOUND)
         return answer_no_route(connection, head, &match);
     fields = headers_for(exchanges.setup->headers, http_field(head, "origin"));
-    if (has_body(head) && head->content_length <= BODY_BYTES && takes_body(match.method) &&
-        !http_is_json(http_field(head, "content-type"))) {
+    if (has_body(head) && head->content_length <= most_body(match.method) &&
+        takes_body(match.method) && !http_is_json(http_field(head, "content-type"))) {
         reply_plain(connection, fields, 415, NO_STR, "The body must be application/json");
         return -1;
     }
@@ -330,7 +336,7 @@ static int64_t on_head(struct connection *connection, const struct http_head *he
         return -1;
     }
     connection_attach(connection, exchange);
-    return BODY_BYTES;
+    return most_body(match.method);
 }
 
 /* The head, without the fields that are not there. */

@@ -85,6 +85,8 @@ struct record {
     size_t size_bytes;          /* of the C struct */
 };
 
+enum { METHOD_BODY_BYTES = 2 * 1024 * 1024 };
+
 struct method {
     const char *name;   /* `user.session`, as on the wire */
     const char *domain; /* `user` */
@@ -94,11 +96,12 @@ struct method {
     enum verb verb; /* VERB_NONE: message only */
     int status;     /* of HTTP, on success */
     enum who who;
-    enum rate rate;          /* which limit of a minute counts it */
-    const char *writes_when; /* boolean input: where false, the message only reads */
-    bool immutable;          /* for a validator: the gateway may keep the answer */
-    const char *affinity;    /* input by which an instance is chosen, or NULL */
-    struct record in, out;   /* what it takes and gives */
+    enum rate rate;           /* which limit of a minute counts it */
+    const char *writes_when;  /* boolean input: where false, the message only reads */
+    bool immutable;           /* for a validator: the gateway may keep the answer */
+    const char *affinity;     /* input by which an instance is chosen, or NULL */
+    uint32_t most_body_bytes; /* of its request over HTTP; 0: METHOD_BODY_BYTES */
+    struct record in, out;    /* what it takes and gives */
     const struct fault *const
         *faults;     /* NULL-terminated: its own; the common ones are any message's */
     unsigned number; /* METHOD_… */
