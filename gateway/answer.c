@@ -1,14 +1,18 @@
 /* Writes answers: a head, then the content, whole or in pieces.
  *
  * Everything is tried at once with one system call. What the socket does not take is copied to
- * `out`, and the connection is in the phase `send` until the client has read it, with a deadline
- * that each progress starts again. A socket that takes nothing any more is noticed here but acted
- * upon in a turn of its own, because the handler is still using the connection. */
+ * `out`, and the connection is in the phase `send` until the client has read it, at its least rate.
+ * What the kernel still holds has not been read: a socket that takes a lot at once and then nothing
+ * for long is how a slow, steady reader looks from here. A socket that takes nothing any more is
+ * noticed here but acted upon in a turn of its own, because the handler is still using the
+ * connection. */
 #include "connection_private.h"
 
 #include "http_status.h"
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 enum {
@@ -109,6 +113,15 @@ static void put(struct connection *connection, struct iovec *vectors, size_t cou
         sent = try_send(connection, vectors, count);
     if (!connection->broken)
         keep(connection, vectors, count, sent);
+}
+
+int64_t connection_taken(const struct connection *connection)
+{
+    int queued = 0;
+
+    if (ioctl(connection->writing.fd, SIOCOUTQ, &queued) != 0)
+        queued = 0;
+    return (int64_t)connection->out_sent - queued;
 }
 
 static struct iovec vector_of(struct str s)
@@ -321,6 +334,4 @@ void connection_on_writable(struct ev_loop *loop, ev_io *watcher, int events)
     connection->out_sent += sent;
     if (connection_waiting(connection) == 0)
         on_sent(connection);
-    else if (sent > 0 && connection->phase == PHASE_send)
-        connection_move(connection, PHASE_send);
 }

@@ -23,11 +23,20 @@ static struct connection *connection_of(struct deadline *deadline)
     return (struct connection *)(void *)((char *)deadline - offsetof(struct connection, deadline));
 }
 
+/* How far the body, or the answer, is. */
+static int64_t progress(const struct connection *connection)
+{
+    if (connection->phase == PHASE_body)
+        return (int64_t)connection->body_len;
+    return connection->phase == PHASE_send ? connection_taken(connection) : 0;
+}
+
 void connection_move(struct connection *connection, enum phase phase)
 {
     struct deadline_list *list = &connection->listener->phases[phase];
 
     connection->phase = phase;
+    connection->paced = progress(connection);
     if (list->length_us > 0)
         deadline_start(list, &connection->deadline);
     else
@@ -263,7 +272,6 @@ static bool await_body(struct connection *connection)
     }
     if (connection->phase == PHASE_body)
         return false;
-    connection->body_since_us = time_now_us();
     connection_move(connection, PHASE_body);
     if (connection->expects &&
         connection->end - connection->start == connection->head_len + connection->body_len)
@@ -435,7 +443,7 @@ static void read_input(struct connection *connection)
     len = recv(connection->reading.fd, connection->data + connection->end,
                connection->room - connection->end, 0);
     if (len < 0 && (errno == EAGAIN || errno == EINTR)) {
-        if (connection->end == connection->start)
+        if (connection->end == connection->start && connection->pinned == NULL)
             input_release(connection);
         return;
     }
@@ -474,14 +482,16 @@ void connection_nudge(struct connection *connection)
         connection_lose(connection);
 }
 
-/* A body that comes too slowly is a stalled one (the grace is one length of the list). */
-static bool body_too_slow(const struct connection *connection)
+/* Whether the body, or the answer, has made its least way since the last look. */
+static bool keeps_pace(const struct connection *connection)
 {
-    const struct listener_config *config = &connection->listener->config;
-    int64_t late_us = time_now_us() - connection->body_since_us - config->times.body;
-    uint64_t least = late_us > 0 ? (uint64_t)late_us * config->body_rate / 1000000 : 0;
+    const struct listener_times *times = &connection->listener->config.times;
+    int64_t length_us = connection->listener->phases[connection->phase].length_us;
+    int64_t way = progress(connection) - connection->paced;
 
-    return connection->body_len <= least;
+    if (connection->phase == PHASE_body)
+        return way * TIME_S(1) >= times->body_rate * length_us;
+    return connection->phase == PHASE_send && way * TIME_S(1) >= times->send_rate * length_us;
 }
 
 void connection_expired(struct deadline *deadline)
@@ -489,8 +499,8 @@ void connection_expired(struct deadline *deadline)
     struct connection *connection = connection_of(deadline);
     enum phase phase = connection->phase;
 
-    if (phase == PHASE_body && !body_too_slow(connection)) {
-        connection_move(connection, PHASE_body);
+    if (keeps_pace(connection)) {
+        connection_move(connection, phase);
         return;
     }
     stat_add_at(&http_timeouts_total, phase, 1);

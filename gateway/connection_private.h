@@ -12,6 +12,7 @@
 
 enum {
     BLOCK_BYTES = HTTP_HEAD_BYTES, /* of the pooled read buffers: any head fits */
+    BEHIND_BYTES = 64 * 1024,      /* most that may wait behind the request in flight */
     SPARE_BLOCKS = 256,            /* kept for reuse */
     SLACK_BYTES = 1024,            /* room behind a large body, to notice what the client does */
     LARGE_BODY = 2 * 1024 * 1024,  /* more than this is a large body */
@@ -56,6 +57,8 @@ struct connection {
 
     char *data;            /* what was read, NULL while nothing is held; a block or larger */
     size_t room;           /* bytes allocated */
+    char *pinned;          /* what the request in flight points to, where that is not `data` */
+    size_t pinned_room;    /* bytes of it */
     size_t start;          /* where the request in flight, or the next one, begins */
     size_t end;            /* behind the last byte read */
     struct http_scan scan; /* of the head; offsets from `start` */
@@ -66,7 +69,7 @@ struct connection {
     uint64_t body_limit;       /* what on_head() allowed */
     struct http_chunk chunk;   /* the decoder's state */
     enum http_framing framing; /* of the request in flight */
-    int64_t body_since_us;     /* when waiting for the body began */
+    int64_t paced;             /* how far body or answer were when their rate was last looked at */
 
     struct buffer out; /* what the socket did not take */
     size_t out_sent;   /* bytes of `out` that it took since */
@@ -142,11 +145,13 @@ void connection_lose(struct connection *connection);
 void input_release(struct connection *connection);
 /* Room to read into; false: none is to be had now. */
 bool input_make_room(struct connection *connection) MUST;
-/* After a request: what the client has sent behind it goes on in a block, or stays where it is when
- * it is too much. */
+/* After a request, whose bytes nobody points to any more: what the client has sent behind it goes
+ * on in a block, or stays where it is when it is too much. */
 void input_shrink(struct connection *connection);
 
 /* answer.c */
+/* Bytes of `out` that the client's side has, negative while more than that is on its way. */
+int64_t connection_taken(const struct connection *connection);
 /* Sends `bytes`, or keeps what the socket does not take. */
 void connection_put(struct connection *connection, struct str bytes);
 /* An answer of the connection's own, after which it ends. */

@@ -1,5 +1,6 @@
 /* The buffer that a connection reads into: none while it is idle, a pooled block for a head, what
- * its body needs after that. Bytes move only while no request points to them. */
+ * its body needs after that. Bytes move only while no request points to them: what comes behind a
+ * request in flight, and has no room behind it, goes on in a buffer of its own. */
 #include "connection_private.h"
 
 #include <stdlib.h>
@@ -7,20 +8,29 @@
 enum { FIRST_BODY_ROOM = 64 * 1024 };
 
 /* A buffer that is no block counts against what all bodies together may hold. */
-static void free_large(struct connection *connection)
+static void free_buffer(struct listener *listener, char *data, size_t room)
 {
-    connection->listener->body_bytes -= connection->room;
-    free(connection->data);
+    if (room == BLOCK_BYTES) {
+        listener_give_block(listener, data);
+        return;
+    }
+    listener->body_bytes -= room;
+    free(data);
+}
+
+static void unpin(struct connection *connection)
+{
+    if (connection->pinned != NULL)
+        free_buffer(connection->listener, connection->pinned, connection->pinned_room);
+    connection->pinned = NULL;
 }
 
 void input_release(struct connection *connection)
 {
+    unpin(connection);
     if (connection->data == NULL)
         return;
-    if (connection->room == BLOCK_BYTES)
-        listener_give_block(connection->listener, connection->data);
-    else
-        free_large(connection);
+    free_buffer(connection->listener, connection->data, connection->room);
     connection->data = NULL;
     connection->room = connection->start = connection->end = 0;
 }
@@ -65,6 +75,32 @@ static bool grow(struct connection *connection)
     return true;
 }
 
+/* Leaves the buffer to the request in flight, and goes on in another one with what came behind it.
+ * Not when that is much, so that each byte is copied but a few times. */
+static bool set_apart(struct connection *connection)
+{
+    struct listener *listener = connection->listener;
+    size_t behind = connection->end - connection->start - connection->used;
+    size_t held = listener->body_bytes + BEHIND_BYTES;
+    char *data;
+
+    if (connection->pinned != NULL || behind > BEHIND_BYTES / 2 ||
+        held > listener->config.body_bytes)
+        return false;
+    data = malloc(BEHIND_BYTES);
+    if (data == NULL)
+        return false;
+    memcpy(data, connection->data + connection->start + connection->used, behind);
+    listener->body_bytes = held;
+    connection->pinned = connection->data;
+    connection->pinned_room = connection->room;
+    connection->data = data;
+    connection->room = BEHIND_BYTES;
+    connection->start = connection->used = 0;
+    connection->end = behind;
+    return true;
+}
+
 bool input_make_room(struct connection *connection)
 {
     if (connection->data == NULL) {
@@ -73,9 +109,10 @@ bool input_make_room(struct connection *connection)
     }
     if (connection->end < connection->room)
         return true;
-    if (connection->phase == PHASE_away || connection->phase == PHASE_send ||
-        connection->data == NULL)
+    if (connection->data == NULL)
         return false;
+    if (connection->phase == PHASE_away || connection->phase == PHASE_send)
+        return set_apart(connection);
     compact(connection);
     if (connection->end < connection->room)
         return true;
@@ -87,6 +124,7 @@ void input_shrink(struct connection *connection)
     size_t left = connection->end - connection->start;
     char *block;
 
+    unpin(connection);
     if (left == 0) {
         input_release(connection);
         return;
@@ -97,7 +135,7 @@ void input_shrink(struct connection *connection)
     if (block == NULL)
         return;
     memcpy(block, connection->data + connection->start, left);
-    free_large(connection);
+    free_buffer(connection->listener, connection->data, connection->room);
     connection->data = block;
     connection->room = BLOCK_BYTES;
     connection->start = 0;

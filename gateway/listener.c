@@ -16,7 +16,6 @@ enum {
     BACKLOG = 4096,
     ACCEPTS = 64, /* a turn, so that accepting never starves those who are connected */
     CONNECTIONS = 20000,
-    BODY_RATE = 1024,
     BODY_BYTES = 256 * 1024 * 1024,
     RETRY_MS = 100,
 };
@@ -222,7 +221,7 @@ static void on_emptied(struct ev_loop *loop, ev_timer *timer, int events)
         empty(listener->arg);
 }
 
-static void fill_in(struct listener_config *config)
+static void fill_in_times(struct listener_times *times)
 {
     static const struct listener_times standard = {
         .head = TIME_S(10),
@@ -231,21 +230,27 @@ static void fill_in(struct listener_config *config)
         .send = TIME_S(30),
         .linger = TIME_S(2),
         .fresh = TIME_S(1),
+        .body_rate = 1024,
+        .send_rate = 1024,
     };
-    struct listener_times *times = &config->times;
 
-    if (config->connections == 0)
-        config->connections = CONNECTIONS;
-    if (config->body_bytes == 0)
-        config->body_bytes = BODY_BYTES;
-    if (config->body_rate == 0)
-        config->body_rate = BODY_RATE;
     times->head = times->head != 0 ? times->head : standard.head;
     times->idle = times->idle != 0 ? times->idle : standard.idle;
     times->body = times->body != 0 ? times->body : standard.body;
     times->send = times->send != 0 ? times->send : standard.send;
     times->linger = times->linger != 0 ? times->linger : standard.linger;
     times->fresh = times->fresh != 0 ? times->fresh : standard.fresh;
+    times->body_rate = times->body_rate != 0 ? times->body_rate : standard.body_rate;
+    times->send_rate = times->send_rate != 0 ? times->send_rate : standard.send_rate;
+}
+
+static void fill_in(struct listener_config *config)
+{
+    if (config->connections == 0)
+        config->connections = CONNECTIONS;
+    if (config->body_bytes == 0)
+        config->body_bytes = BODY_BYTES;
+    fill_in_times(&config->times);
 }
 
 static int open_socket(struct listener *listener)
@@ -271,10 +276,10 @@ static int open_socket(struct listener *listener)
 
 static void on_fresh_time(struct ev_loop *loop, ev_timer *timer, int events);
 
-static void start(struct listener *listener)
+/* How long each phase may last, 0 for those that have no end. */
+static void lengths_of(const struct listener_times *times, int64_t lengths[PHASE_COUNT])
 {
     const int64_t none = 0;
-    const struct listener_times *times = &listener->config.times;
 
 #define PHASE_LENGTH(name, time) PHASE_LENGTH_##time(name, time)
 #define PHASE_LENGTH_none(name, time) none,
@@ -283,8 +288,17 @@ static void start(struct listener *listener)
 #define PHASE_LENGTH_body(name, time) times->body,
 #define PHASE_LENGTH_send(name, time) times->send,
 #define PHASE_LENGTH_linger(name, time) times->linger,
-    const int64_t lengths[] = {PHASES(PHASE_LENGTH)};
+    const int64_t all[] = {PHASES(PHASE_LENGTH)};
 
+    memcpy(lengths, all, sizeof(all));
+}
+
+static void start(struct listener *listener)
+{
+    const struct listener_times *times = &listener->config.times;
+    int64_t lengths[PHASE_COUNT];
+
+    lengths_of(times, lengths);
     for (int i = 0; i < PHASE_COUNT; i++)
         if (lengths[i] > 0)
             deadline_list_init(&listener->phases[i], lengths[i], connection_expired);
@@ -335,6 +349,17 @@ int listener_fd(const struct listener *listener)
 unsigned listener_connections(const struct listener *listener)
 {
     return listener->count;
+}
+
+void listener_set_times(struct listener *listener, const struct listener_times *times)
+{
+    int64_t lengths[PHASE_COUNT];
+
+    listener->config.times = *times;
+    fill_in_times(&listener->config.times);
+    lengths_of(&listener->config.times, lengths);
+    for (int i = 0; i < PHASE_COUNT; i++)
+        listener->phases[i].length_us = lengths[i];
 }
 
 /* `visit` may close the connection it is given, no other one. */

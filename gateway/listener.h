@@ -9,14 +9,18 @@
 
 struct listener;
 
-/* How long things may take, in microseconds; 0 stands for the default. */
+/* How long things may take, in microseconds, and how fast they must go on, in bytes a second; 0
+ * stands for the default. A body or an answer is cut when a whole length of `body` or `send`
+ * brought less than the rate: who was fast before has no credit. */
 struct listener_times {
     int64_t head;   /* from the first byte of a request (or the accept) to its empty line; 10 s */
     int64_t idle;   /* between two requests; 75 s */
-    int64_t body;   /* a body's grace: what comes later comes at `body_rate`; 10 s */
-    int64_t send;   /* for the client to read something of an answer; 30 s */
+    int64_t body;   /* between two looks at how fast a body comes; 10 s */
+    int64_t send;   /* between two looks at how fast a client reads; 30 s */
     int64_t linger; /* of reading on after an error, so that the client sees the answer; 2 s */
     int64_t fresh;  /* after listener_stop(), for those that have not sent anything yet; 1 s */
+    int64_t body_rate; /* of a body that is not complete; 1,024 */
+    int64_t send_rate; /* of an answer that waits to be read; 1,024 */
 };
 
 struct listener_config {
@@ -24,7 +28,6 @@ struct listener_config {
     int fd;               /* a listening socket that was handed over, else -1 */
     unsigned connections; /* most at one time; 0: 20,000 */
     size_t body_bytes; /* of all bodies that are held at one time, beyond 16 KiB each; 0: 256 MiB */
-    unsigned body_rate;                       /* bytes a second of a body, at least; 0: 1,024 */
     struct listener_times times;              /* deadlines */
     const struct connection_handler *handler; /* outlives the listener */
 };
@@ -41,6 +44,10 @@ int listener_fd(const struct listener *listener);
 
 /* Connections at this moment. */
 unsigned listener_connections(const struct listener *listener);
+
+/* Other times from now on. A deadline that runs already stays, and a shorter one that begins behind
+ * it may have to wait for it. */
+void listener_set_times(struct listener *listener, const struct listener_times *times);
 
 /* Stops accepting, closes idle connections, and lets each busy one give its answer and close.
  * `empty` is called in a later turn, once, when none is left. Once only. */

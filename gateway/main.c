@@ -181,6 +181,18 @@ static void open_actors(void)
     gateway.setup.balance = balance_open(&config);
 }
 
+static struct listener_times times_of(const struct gateway_options *options)
+{
+    return (struct listener_times){
+        .head = options->head_deadline,
+        .idle = options->idle_deadline,
+        .body = options->body_deadline,
+        .send = options->send_deadline,
+        .body_rate = options->body_rate,
+        .send_rate = options->send_rate,
+    };
+}
+
 static void open_listener(void)
 {
     const struct gateway_options *options = &gateway.options;
@@ -188,6 +200,7 @@ static void open_listener(void)
         .address = options->http,
         .fd = -1,
         .connections = (unsigned)options->connections,
+        .times = times_of(options),
         .handler = &exchange_handler,
     };
 
@@ -255,10 +268,14 @@ static void drain(void *arg)
 
 static void reload(void *arg)
 {
+    struct listener_times times;
+
     (void)arg;
     if (option_reload(&program, &gateway.options) != 0)
         return;
     log_set_level((enum log_level)log_level_of(gateway.options.log_level));
+    times = times_of(&gateway.options);
+    listener_set_times(gateway.listener, &times);
     log_info(&process, "the options were read again");
 }
 

@@ -24,6 +24,18 @@
            "time for a request that only reads, from when it was read")                            \
     OPTION(write_deadline, duration, "LECTERN_WRITE_DEADLINE", "10s", 1000, 600000000, reloadable, \
            "time for a request that writes")                                                       \
+    OPTION(head_deadline, duration, "LECTERN_HEAD_DEADLINE", "10s", 1000, 3600000000, reloadable,  \
+           "time for the head of a request, from its first byte or from the accept")               \
+    OPTION(idle_deadline, duration, "LECTERN_IDLE_DEADLINE", "75s", 1000, 3600000000, reloadable,  \
+           "time that a client may stay connected without a request")                              \
+    OPTION(body_deadline, duration, "LECTERN_BODY_DEADLINE", "10s", 1000, 3600000000, reloadable,  \
+           "how often it is looked whether a body comes at its least rate")                        \
+    OPTION(body_rate, bytes, "LECTERN_BODY_RATE", "1KiB", 1, 1073741824, reloadable,               \
+           "bytes a second that a body comes with, at least")                                      \
+    OPTION(send_deadline, duration, "LECTERN_SEND_DEADLINE", "30s", 1000, 3600000000, reloadable,  \
+           "how often it is looked whether a client reads its answer at the least rate")           \
+    OPTION(send_rate, bytes, "LECTERN_SEND_RATE", "1KiB", 1, 1073741824, reloadable,               \
+           "bytes a second that a client reads of an answer, at least")                            \
     OPTION(trusted_proxies, text, "LECTERN_TRUSTED_PROXIES", "", 0, 0, fixed,                      \
            "networks whose X-Forwarded-For is believed: `10.0.0.0/8,::1`")                         \
     OPTION(environment, text, "ENVIRONMENT", "development", 0, 0, fixed,                           \

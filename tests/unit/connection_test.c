@@ -410,6 +410,61 @@ Test(connection, who_left_is_reported_once)
     server_end();
 }
 
+/* More is read behind a request in flight than its own buffer holds, so that a reset is seen. */
+Test(connection, who_left_is_noticed_behind_what_it_sent_ahead)
+{
+    char *ahead = calloc(1, 60000);
+    int fd;
+
+    cr_assert_not_null(ahead);
+    server_start(NULL);
+    for (int i = 1; i <= 10; i++) {
+        fd = client_open();
+        client_say(fd, "GET /hold HTTP/1.1\r\n" H "\r\n");
+        cr_assert(server_saw_requests(i));
+        client_send(fd, ahead, 60000);
+        cr_assert(server_has_clients(1));
+        reset(fd);
+        cr_assert(server_saw_gone(i));
+    }
+    free(ahead);
+    server_end();
+}
+
+/* Bodies of which every second one is larger than what the buffer behind the first has room for. */
+Test(connection, what_was_sent_ahead_is_answered_in_order)
+{
+    enum { BODIES = 60, MOST = 50000 };
+    char *body = malloc(MOST + 1);
+    const char *at = reply;
+    char text[128];
+    int fd;
+
+    cr_assert_not_null(body);
+    memset(body, 'x', MOST);
+    server_start(NULL);
+    fd = client_open();
+    for (int i = 0; i < BODIES; i++) {
+        int len = i % 2 == 0 ? 10 : MOST - 700 * i;
+
+        snprintf(text, sizeof(text), "POST /later?%d HTTP/1.1\r\n" H "Content-Length: %d\r\n\r\n",
+                 i, len);
+        client_say(fd, text);
+        client_send(fd, body, (size_t)len);
+    }
+    client_say(fd, LAST_GET);
+    client_read(fd, NULL);
+    reply_has("HTTP/1.1 200 ", BODIES + 1);
+    for (int i = 0; i < BODIES; i++) {
+        snprintf(text, sizeof(text), "POST /later?%d xxxxxxxxxx", i);
+        at = strstr(at, text);
+        cr_assert_not_null(at, "%s is missing or out of order", text);
+    }
+    close(fd);
+    free(body);
+    server_end();
+}
+
 Test(connection, streams)
 {
     server_start(NULL);

@@ -117,7 +117,8 @@ Test(listener, a_body_that_is_fast_enough_has_time)
     struct timespec pause = {.tv_nsec = 20000000};
     int fd;
 
-    config.body_rate = 10;
+    config.times.body = 1000 * MS;
+    config.times.body_rate = 1;
     server_start(&config);
     fd = client_open();
     client_say(fd, "POST /a HTTP/1.1\r\n" H CLOSE "Content-Length: 20\r\n\r\n");
@@ -127,6 +128,55 @@ Test(listener, a_body_that_is_fast_enough_has_time)
     }
     client_read(fd, NULL);
     reply_is("200");
+    close(fd);
+    server_end();
+}
+
+/* Almost all of a body at once buys no time for the rest of it. */
+Test(listener, a_body_that_stalls_near_its_end_is_cut)
+{
+    struct listener_config config = impatient;
+    char *body = calloc(1, 900000);
+    int fd;
+
+    cr_assert_not_null(body);
+    config.times.body_rate = 1000;
+    server_start(&config);
+    fd = client_open();
+    client_say(fd, "POST /a HTTP/1.1\r\n" H "Content-Length: 900001\r\n\r\n");
+    client_send(fd, body, 900000);
+    client_read(fd, NULL);
+    reply_is("408");
+    close(fd);
+    free(body);
+    server_end();
+}
+
+/* Reads at most 4 MiB a second until the end comes; returns how many bytes came. */
+static size_t sip(int fd)
+{
+    struct timespec pause = {.tv_nsec = 1000000};
+    char some[4096];
+    size_t len = 0;
+    int room = 8192;
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+    for (ssize_t got; (got = recv(fd, some, sizeof(some), 0)) > 0; len += (size_t)got)
+        nanosleep(&pause, NULL);
+    return len;
+}
+
+Test(listener, who_reads_too_slowly_is_cut)
+{
+    struct listener_config config = impatient;
+    int fd;
+
+    config.times.send_rate = 64 * 1024 * 1024;
+    server_start(&config);
+    fd = client_open();
+    client_say(fd, "GET /big HTTP/1.1\r\n" H "\r\n");
+    cr_assert_lt(sip(fd), BIG_ANSWER);
+    cr_assert(server_has_clients(0));
     close(fd);
     server_end();
 }
