@@ -285,6 +285,12 @@ static const struct http_head *head_again(struct connection *connection)
     return parse_head(connection) == HTTP_fine ? &connection->listener->head : NULL;
 }
 
+/* Bytes of the body that came, or are sure to come. */
+static uint64_t known_size(const struct connection *connection)
+{
+    return connection->body_len + http_chunk_left(&connection->chunk);
+}
+
 static bool read_body(struct connection *connection, const struct http_head *head)
 {
     enum http_result result = take_body(connection);
@@ -293,11 +299,11 @@ static bool read_body(struct connection *connection, const struct http_head *hea
         refuse_malformed(connection, head != NULL ? head : head_again(connection), result);
         return false;
     }
-    if (connection->body_len > connection->body_limit ||
-        (connection->body_len > LARGE_BODY && !connection->large)) {
+    if (known_size(connection) > connection->body_limit ||
+        (known_size(connection) > LARGE_BODY && !connection->large)) {
         if (head == NULL)
             head = head_again(connection);
-        if (!admit_size(connection, head, connection->body_len))
+        if (!admit_size(connection, head, known_size(connection)))
             return false;
     }
     return result == HTTP_fine ? deliver(connection, head) : await_body(connection);

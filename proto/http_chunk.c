@@ -141,6 +141,11 @@ static size_t move_data(struct http_chunk *chunk, const char *in, size_t len, ch
     return run;
 }
 
+uint64_t http_chunk_left(const struct http_chunk *chunk)
+{
+    return chunk->state == DATA ? chunk->left : 0;
+}
+
 enum http_result http_chunk_decode(struct http_chunk *chunk, const char *in, size_t len, char *out,
                                    size_t *used, size_t *got)
 {

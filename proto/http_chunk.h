@@ -18,6 +18,9 @@ struct http_chunk {
     uint64_t left;  /* bytes of this chunk's data that have not come */
 };
 
+/* Bytes of data that the chunk whose size was read last still has to bring. */
+uint64_t http_chunk_left(const struct http_chunk *chunk);
+
 /* Decodes in[0..len) to `out`, which may be `in` or lie before it in the same buffer. `*used` is
  * what was read, `*got` what was written (never more). HTTP_fine: the body has ended, and what
  * follows *used is the next request. HTTP_more: all was used. Else refuse. */

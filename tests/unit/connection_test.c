@@ -290,6 +290,9 @@ Test(connection, sizes_are_limited)
                "A\r\n0123456789\r\n1\r\na\r\n0\r\n\r\n" LAST_GET);
     reply_is("413");
     cr_assert(server_saw_gone(2));
+    /* The size of a chunk is enough, its bytes need not come. */
+    client_ask("POST /small HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n");
+    reply_is("413");
     ask_long("GET /", HTTP_TARGET_BYTES, " HTTP/1.1\r\n" H "\r\n");
     reply_is("414");
     ask_long("GET / HTTP/1.1\r\n" H "X: ", HTTP_HEAD_BYTES, "\r\n\r\n");

@@ -105,6 +105,18 @@ static char *long_body(const char *before, size_t len, const char *after)
     return body;
 }
 
+Test(http_chunk, what_a_chunk_still_has_to_bring)
+{
+    struct http_chunk chunk = {0};
+    char out[16];
+    size_t used, got;
+
+    cr_assert_eq(http_chunk_decode(&chunk, "1f", 2, out, &used, &got), HTTP_more);
+    cr_assert_eq(http_chunk_left(&chunk), 0);
+    cr_assert_eq(http_chunk_decode(&chunk, ";a\r\nabc", 7, out, &used, &got), HTTP_more);
+    cr_assert_eq(http_chunk_left(&chunk), 0x1f - 3);
+}
+
 Test(http_chunk, extensions_and_trailers_are_bounded)
 {
     char *body = long_body("1;a=", HTTP_CHUNK_EXTRA_BYTES, "\r\nx\r\n" LAST);
