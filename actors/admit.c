@@ -258,4 +258,11 @@ static void garbage(void *arg, const struct link_peer *from, size_t frames)
     log_debug(&process, "a message of %zu frames", frames);
 }
 
-const struct link_events admit_events = {.received = received, .garbage = garbage};
+static void dropped(void *arg)
+{
+    (void)arg;
+    stat_add(&replies_dropped_total, 1);
+}
+
+const struct link_events admit_events = {
+    .received = received, .garbage = garbage, .dropped = dropped};

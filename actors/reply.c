@@ -13,10 +13,10 @@ void reply_send(struct actor *actor, const struct link_peer *to, const struct co
     arena_init(&arena, WIRE_MOST_HEADER_BYTES * 4);
     buffer_init(&header, &arena, WIRE_MOST_HEADER_BYTES);
     frame_reply(&header, reply);
-    if (header.failed || link_send(actor->link, to, buffer_str(&header), body) != 0) {
+    if (header.failed)
         stat_add(&replies_dropped_total, 1);
-        log_debug(&process, "a reply with status %.*s was dropped", STR_ARG(reply->status));
-    }
+    else
+        link_post(actor->link, to, buffer_str(&header), body);
     arena_clear(&arena);
 }
 

@@ -41,7 +41,7 @@ void handle_mail(void *mail);
 
 /* ---- reply.c ---- */
 
-/* Sends two frames, or counts what could not be sent. */
+/* Sends two frames when the turn ends; what cannot be sent is counted. */
 void reply_send(struct actor *actor, const struct link_peer *to, const struct common_reply *reply,
                 struct str body);
 

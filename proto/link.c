@@ -1,10 +1,15 @@
 /* ZeroMQ sockets on the loop.
  *
- * A socket's descriptor says "look" once and then stays silent until somebody looked, and whoever
- * sends or receives looks without knowing. So each use of a socket sets `look`; before the loop
- * sleeps, ZMQ_EVENTS is read of each such socket, and where something can be read an idle watcher
- * keeps the loop awake; after the poll, a check watcher reads ZMQ_EVENTS again and takes up to 64
- * messages. The descriptor's own callback takes nothing.
+ * A socket's descriptor says "look" once for each batch of what its I/O thread tells it, and
+ * whoever sends or receives takes that in without knowing. So each use of a socket sets `look`;
+ * before the loop sleeps, ZMQ_EVENTS is read of each such socket, and where something can be read
+ * an idle watcher keeps the loop awake; after the poll, a check watcher takes up to 64 messages of
+ * a socket that has to be looked at. The descriptor's own callback takes nothing. Where receiving
+ * said that there is nothing left, everything is known, and until the next use the descriptor
+ * speaks again.
+ *
+ * What was posted is sent before that look, in one go: a message alone wakes the I/O thread, those
+ * behind it find it awake.
  *
  * A DEALER has a second socket, its monitor, looked after in the same way: it says when the peer
  * came and went. What a peer had sent is handed over before it is reported gone. A socket may be
@@ -21,6 +26,7 @@
 #include <zmq.h>
 
 enum {
+    POSTS_MOST = 64,
     TAKE_MOST = 64,    /* messages a turn */
     FRAMES_MOST = 4,   /* routing id, delimiter, header, body */
     LINGER_MS = 2000,  /* of a closed socket */
@@ -47,6 +53,12 @@ struct pump {
     ev_idle idle;                    /* while something can be read */
 };
 
+/* A message that waits for the end of the turn. */
+struct post {
+    struct link_peer to;    /* of a ROUTER */
+    zmq_msg_t header, body; /* owned */
+};
+
 struct link {
     struct pump messages;             /* the ROUTER or DEALER */
     struct pump monitor;              /* of a DEALER: its comings and goings */
@@ -54,7 +66,8 @@ struct link {
     void *arg;                        /* for them */
     bool router;                      /* which of the two */
     bool here;                        /* a DEALER's peer is connected */
-    bool fresh;                       /* ZMQ_EVENTS was read this turn: lost peers are known */
+    struct post *posts;               /* POSTS_MOST of them; NULL: nothing was posted yet */
+    size_t post_count;                /* that wait for the turn's end */
     char path[108];                   /* of a bound ipc socket; empty: none */
     dev_t device;                     /* of the file at `path` when it was bound */
     ino_t inode;                      /* the same */
@@ -89,11 +102,14 @@ static bool readable(const struct pump *pump)
            (events & ZMQ_POLLIN) != 0;
 }
 
+static void send_posts(struct link *link);
+
 static bool before_sleep(struct loop_hook *hook)
 {
     struct pump *pump = (struct pump *)hook;
 
-    pump->link->fresh = false;
+    if (pump->link->post_count > 0)
+        send_posts(pump->link);
     if (!pump->look)
         return false;
     if (!readable(pump))
@@ -109,7 +125,7 @@ static void after_poll(struct ev_loop *loop, ev_check *check, int events)
 
     (void)events;
     ev_idle_stop(loop, &pump->idle);
-    if (!pump->look || pump->paused || !readable(pump))
+    if (!pump->look)
         return;
     for (int taken = 0; taken < TAKE_MOST && pump->socket != NULL && !pump->paused; taken++) {
         if (!pump->take(pump->link))
@@ -195,6 +211,7 @@ static bool frames_receive(struct pump *pump, struct frames *frames)
 
         zmq_msg_init(into);
         if (zmq_msg_recv(into, pump->socket, ZMQ_DONTWAIT) < 0) {
+            pump->look = errno != EAGAIN;
             zmq_msg_close(into);
             frames_close(frames);
             return false;
@@ -222,7 +239,6 @@ static bool take_message(struct link *link)
     struct link_peer peer;
     size_t at = link->router ? 1 : 0;
 
-    link->messages.look = true;
     if (!frames_receive(&link->messages, &frames))
         return false;
     read_peer(link, &frames, &peer);
@@ -264,7 +280,6 @@ static bool take_event(struct link *link)
     struct frames frames;
     uint16_t event = 0;
 
-    link->monitor.look = true;
     if (!frames_receive(&link->monitor, &frames))
         return false;
     if (frames.count > 0 && frame_at(&frames, 0).len >= sizeof(event))
@@ -415,6 +430,9 @@ void link_close(struct link **link)
     if (closed == NULL)
         return;
     *link = NULL;
+    if (closed->post_count > 0)
+        send_posts(closed);
+    free(closed->posts);
     remove_path(closed);
     if (closed->monitor.socket != NULL)
         zmq_socket_monitor(closed->messages.socket, NULL, 0);
@@ -430,16 +448,22 @@ static int send_frame(void *socket, struct str frame, int flags)
     return zmq_send(socket, frame.ptr, frame.len, ZMQ_DONTWAIT | flags) < 0 ? -1 : 0;
 }
 
-/* A pipe takes the first frame or refuses it; the others then follow it, or fall with it. */
+/* What stands before the header. A pipe takes the first frame or refuses it; the others then follow
+ * it, or fall with it. */
+static int send_envelope(void *socket, const struct link_peer *to)
+{
+    if (to->length > 0 &&
+        send_frame(socket, (struct str){(const char *)to->id, to->length}, ZMQ_SNDMORE) != 0)
+        return -1;
+    return to->delimiter ? send_frame(socket, STR(""), ZMQ_SNDMORE) : 0;
+}
+
 static int send_frames(struct link *link, const struct link_peer *to, struct str header,
                        struct str body)
 {
     void *socket = link->messages.socket;
 
-    if (to != NULL && to->length > 0 &&
-        send_frame(socket, (struct str){(const char *)to->id, to->length}, ZMQ_SNDMORE) != 0)
-        return -1;
-    if (to != NULL && to->delimiter && send_frame(socket, STR(""), ZMQ_SNDMORE) != 0)
+    if (to != NULL && send_envelope(socket, to) != 0)
         return -1;
     if (send_frame(socket, header, ZMQ_SNDMORE) != 0)
         return -1;
@@ -456,11 +480,93 @@ int link_send(struct link *link, const struct link_peer *to, struct str header, 
         errno = EHOSTUNREACH;
         return -1;
     }
-    if (!link->fresh)
-        readable(&link->messages);
-    link->fresh = true;
+    if (link->post_count > 0)
+        send_posts(link);
     link->messages.look = true;
     return send_frames(link, to, header, body);
+}
+
+/* ---- posting ---- */
+
+/* False: there is no memory. */
+static bool fill_frame(zmq_msg_t *frame, struct str bytes)
+{
+    if (zmq_msg_init_size(frame, bytes.len) != 0)
+        return false;
+    if (bytes.len > 0)
+        memcpy(zmq_msg_data(frame), bytes.ptr, bytes.len);
+    return true;
+}
+
+/* Whether it can be sent at all, and there is a place for it. */
+static bool may_post(struct link *link, struct str header, struct str body)
+{
+    if (header.len > WIRE_MOST_HEADER_BYTES || body.len > WIRE_MOST_BODY_BYTES)
+        return false;
+    if (!link->router && !link->here)
+        return false;
+    if (link->post_count == POSTS_MOST)
+        send_posts(link);
+    if (link->posts == NULL)
+        link->posts = malloc(POSTS_MOST * sizeof(*link->posts));
+    return link->posts != NULL;
+}
+
+static bool add_post(struct link *link, const struct link_peer *to, struct str header,
+                     struct str body)
+{
+    struct post *post;
+
+    if (!may_post(link, header, body))
+        return false;
+    post = &link->posts[link->post_count];
+    if (!fill_frame(&post->header, header))
+        return false;
+    if (!fill_frame(&post->body, body)) {
+        zmq_msg_close(&post->header);
+        return false;
+    }
+    post->to.length = to != NULL ? to->length : 0;
+    post->to.delimiter = to != NULL && to->delimiter;
+    if (to != NULL)
+        memcpy(post->to.id, to->id, to->length);
+    link->post_count++;
+    return true;
+}
+
+void link_post(struct link *link, const struct link_peer *to, struct str header, struct str body)
+{
+    if (!add_post(link, to, header, body) && link->events->dropped != NULL)
+        link->events->dropped(link->arg);
+}
+
+static int send_post(void *socket, struct post *post)
+{
+    const struct link_peer *to = &post->to;
+
+    if (send_envelope(socket, to) != 0)
+        return -1;
+    if (zmq_msg_send(&post->header, socket, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
+        return -1;
+    return zmq_msg_send(&post->body, socket, ZMQ_DONTWAIT) < 0 ? -1 : 0;
+}
+
+/* What was sent is ZeroMQ's, and its frames are empty ones. */
+static void send_posts(struct link *link)
+{
+    size_t count = link->post_count;
+
+    link->post_count = 0;
+    link->messages.look = true;
+    for (size_t i = 0; i < count; i++) {
+        struct post *post = &link->posts[i];
+        bool sent = send_post(link->messages.socket, post) == 0;
+
+        zmq_msg_close(&post->header);
+        zmq_msg_close(&post->body);
+        if (!sent && link->events->dropped != NULL)
+            link->events->dropped(link->arg);
+    }
 }
 
 void link_pause(struct link *link, bool paused)

@@ -22,6 +22,8 @@ struct link_events {
     void (*received)(void *arg, const struct link_peer *from, struct str header, struct str body);
     /* A message of another number of frames (may be NULL). */
     void (*garbage)(void *arg, const struct link_peer *from, size_t frames);
+    /* A posted message could not be sent (may be NULL). Not to close the link in. */
+    void (*dropped)(void *arg);
     /* The peer came or went (a DEALER's one peer; may be NULL). `gone` comes within a millisecond
      * of its death. */
     void (*here)(void *arg);
@@ -47,6 +49,10 @@ struct link *link_connect(const char *endpoint, size_t receive_most_bytes,
  * frame is larger than WIRE allows (EMSGSIZE): nothing was sent. `to` is NULL on a DEALER. */
 int link_send(struct link *link, const struct link_peer *to, struct str header,
               struct str body) MUST;
+
+/* As link_send(), but it goes out when the turn ends, with what else was posted, which is cheaper
+ * for both sides. What then cannot be sent is dropped and `dropped` is called. */
+void link_post(struct link *link, const struct link_peer *to, struct str header, struct str body);
 
 /* Stops reading (back-pressure) or goes on. */
 void link_pause(struct link *link, bool paused);

@@ -26,6 +26,8 @@ static struct {
     size_t sent;                   /* by the dealer */
     size_t bytes;                  /* of a body; 0: of many sizes */
     size_t wrong;                  /* answers that were not what was sent */
+    bool posts;                    /* both ends post instead of sending */
+    size_t dropped;                /* of what was posted */
     bool close_on_answer;          /* the dealer closes itself within its own event */
     bool (*done)(void);            /* asked after each event */
 } ends;
@@ -59,7 +61,9 @@ static void router_received(void *arg, const struct link_peer *from, struct str 
     (void)arg;
     ends.last = *from;
     ends.heard++;
-    if (link_send(ends.router, from, header, body) != 0)
+    if (ends.posts)
+        link_post(ends.router, from, header, body);
+    else if (link_send(ends.router, from, header, body) != 0)
         ends.wrong++;
     check_done();
 }
@@ -85,7 +89,10 @@ static void send_some(void)
     while (ends.sent < ends.want && ends.sent - ends.echoed < WINDOW) {
         struct str body = {big, size_of(ends.sent)};
 
-        if (link_send(ends.dealer, NULL, (struct str){(char *)&ends.sent, sizeof(size_t)}, body))
+        if (ends.posts)
+            link_post(ends.dealer, NULL, (struct str){(char *)&ends.sent, sizeof(size_t)}, body);
+        else if (link_send(ends.dealer, NULL, (struct str){(char *)&ends.sent, sizeof(size_t)},
+                           body))
             return;
         ends.sent++;
     }
@@ -124,10 +131,20 @@ static void dealer_gone(void *arg)
     check_done();
 }
 
-static const struct link_events router_events = {.received = router_received,
-                                                 .garbage = saw_garbage};
-static const struct link_events dealer_events = {
-    .received = dealer_received, .garbage = saw_garbage, .here = dealer_here, .gone = dealer_gone};
+static void was_dropped(void *arg)
+{
+    (void)arg;
+    ends.dropped++;
+    check_done();
+}
+
+static const struct link_events router_events = {
+    .dropped = was_dropped, .received = router_received, .garbage = saw_garbage};
+static const struct link_events dealer_events = {.dropped = was_dropped,
+                                                 .received = dealer_received,
+                                                 .garbage = saw_garbage,
+                                                 .here = dealer_here,
+                                                 .gone = dealer_gone};
 
 static void set_up(void)
 {
@@ -198,6 +215,36 @@ Test(link, echoes_large_messages)
 Test(link, echoes_messages_of_many_sizes)
 {
     echo(0, 20000);
+}
+
+Test(link, echoes_what_is_posted)
+{
+    ends.posts = true;
+    echo(8, 100000);
+    cr_expect_eq(ends.dropped, 0);
+}
+
+Test(link, posts_of_many_sizes)
+{
+    ends.posts = true;
+    echo(0, 20000);
+    cr_expect_eq(ends.dropped, 0);
+}
+
+Test(link, drops_what_is_posted_to_nobody)
+{
+    struct link_peer nobody = {.id = "nobody", .length = 6};
+
+    open_both();
+    run_until(is_here);
+    link_post(ends.router, &nobody, STR("a"), STR("b"));
+    cr_expect_eq(ends.dropped, 0);
+    ev_run(loop_get(), EVRUN_NOWAIT);
+    cr_expect_eq(ends.dropped, 1);
+    link_close(&ends.router);
+    run_until(is_gone);
+    link_post(ends.dealer, NULL, STR("a"), STR("b"));
+    cr_expect_eq(ends.dropped, 2);
 }
 
 Test(link, knows_that_nobody_is_there)
