@@ -186,6 +186,8 @@ static void note_head(struct connection *connection, const struct http_head *hea
 {
     connection->head_len = connection->scan.looked;
     connection->framing = head->framing;
+    if (head->framing == HTTP_LENGTH && head->content_length == 0)
+        connection->framing = HTTP_NO_BODY;
     connection->content_length = head->content_length;
     connection->head_only = head->method == HTTP_HEAD;
     connection->old = head->minor == 0;
@@ -273,8 +275,7 @@ static bool await_body(struct connection *connection)
     if (connection->phase == PHASE_body)
         return false;
     connection_move(connection, PHASE_body);
-    if (connection->expects &&
-        connection->end - connection->start == connection->head_len + connection->body_len)
+    if (connection->expects && connection->body_len == 0)
         connection_put(connection, STR("HTTP/1.1 100 Continue\r\n\r\n"));
     return false;
 }

@@ -317,6 +317,7 @@ int main(int argc, char **argv)
     find_places();
     open_log();
     loop_open(gateway.options.watchdog);
+    loop_signals(drain, reload, NULL); /* wait for the loop; before anybody can know this process */
     fiber_open((unsigned)gateway.options.exchanges + SPARE_FIBERS);
     link_open();
     open_setup();
@@ -324,7 +325,6 @@ int main(int argc, char **argv)
     exchange_open(&gateway.setup);
     open_listener();
     open_admin();
-    loop_signals(drain, reload, NULL);
     loop_run();
     close_all();
     return 0;

@@ -264,6 +264,14 @@ Test(connection, continue_is_said_after_the_size_was_seen)
     client_ask("POST /a HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 2\r\n" CLOSE
                "\r\nab");
     reply_is("200");
+    fd = client_open();
+    client_say(fd, "POST /a HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 2\r\n" CLOSE
+                   "\r\na");
+    cr_assert(server_has_clients(1));
+    client_say(fd, "b");
+    client_read(fd, NULL);
+    reply_is("200");
+    close(fd);
     client_ask("POST /a HTTP/1.1\r\n" H "Expect: wonders\r\nContent-Length: 2\r\n\r\nab");
     reply_is("417");
     server_end();
@@ -499,6 +507,16 @@ Test(connection, a_stream_ends_when_its_client_ends)
     close(fd);
     cr_assert(server_saw_gone(2));
     cr_assert(server_has_clients(0));
+    server_end();
+}
+
+/* A length of nothing is no body that would have to be read before the next request. */
+Test(connection, an_empty_body_does_not_end_the_connection)
+{
+    server_start(NULL);
+    client_ask("POST /refused HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n" LAST_GET);
+    reply_has("HTTP/1.1 404 ", 1);
+    reply_has("GET /last", 1);
     server_end();
 }
 
