@@ -239,13 +239,13 @@ int actor_main(const struct domain *domain, int argc, char **argv)
     if (code != 0)
         return code;
     open_base();
+    loop_signals(drain, reload, NULL); /* wait for the loop; before anybody can know this process */
     open_mailbox(domain);
     open_database(domain);
     open_link();
     open_admin();
     if (domain->open != NULL)
         domain->open(&actor);
-    loop_signals(drain, reload, NULL);
     loop_run();
     close_all();
     return 0;
