@@ -18,6 +18,7 @@ enum {
     CONNECTIONS = 20000,
     BODY_BYTES = 256 * 1024 * 1024,
     RETRY_MS = 100,
+    UNSENT_BYTES = 128 * 1024, /* that the kernel takes for a client beyond what is on its way */
 };
 
 STAT(http_connections, gauge, "clients connected now");
@@ -120,11 +121,8 @@ static struct in6_addr peer_of(const struct sockaddr_storage *peer)
 static void adopt(struct listener *listener, int fd, const struct sockaddr_storage *peer)
 {
     struct in6_addr address = peer_of(peer);
-    struct connection *connection;
-    int on = 1;
+    struct connection *connection = connection_open(listener, fd, &address);
 
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    connection = connection_open(listener, fd, &address);
     if (connection == NULL) {
         close(fd);
         return;
@@ -253,6 +251,16 @@ static void fill_in(struct listener_config *config)
     fill_in_times(&config->times);
 }
 
+/* What accepted sockets inherit. Without the second the kernel takes megabytes for a client that
+ * does not read them. */
+static void set_socket(int fd)
+{
+    int on = 1, unsent = UNSENT_BYTES;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+}
+
 static int open_socket(struct listener *listener)
 {
     struct address address;
@@ -270,6 +278,7 @@ static int open_socket(struct listener *listener)
         log_error(&process, "%s: %s", listener->config.address, strerror(errno));
         return -1;
     }
+    set_socket(listener->fd);
     address_format(&address, listener->address);
     return 0;
 }
