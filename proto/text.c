@@ -149,13 +149,13 @@ struct str text_trim(struct str text)
     return text;
 }
 
-/* Adds a digit, saturating. */
+/* Adds a digit, saturating; the lowest of all numbers stands for an absent one (INT_ABSENT). */
 static int64_t add_digit(int64_t value, int digit, bool negative)
 {
     int64_t result;
 
     if (__builtin_mul_overflow(value, 10, &result) ||
-        __builtin_add_overflow(result, negative ? -digit : digit, &result))
+        __builtin_add_overflow(result, negative ? -digit : digit, &result) || result == INT64_MIN)
         return negative ? INT64_MIN + 1 : INT64_MAX;
     return result;
 }

@@ -20,7 +20,8 @@ size_t text_chars(struct str text);
 struct str text_trim(struct str text);
 
 /* Reads a decimal integer as a query may write it: blanks around, a sign, a zero fraction (`3.0`),
- * underscores between digits are not taken. Past 64 bits it saturates. Whether it is one. */
+ * underscores between digits are not taken. Past 64 bits it saturates, at INT64_MIN + 1 as that
+ * itself is no value. Whether it is one. */
 bool text_integer(struct str text, int64_t *value);
 
 /* Reads true false 1 0 yes no on off t f y n, any case. Whether it is one. */
