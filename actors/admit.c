@@ -6,6 +6,7 @@
 #include "base/stat.h"
 #include "base/time.h"
 #include "frame.h"
+#include "inject.h"
 #include "runtime.h"
 #include "tally.h"
 #include "text.h"
@@ -159,7 +160,7 @@ static struct mail *mail_new(struct arrival *arrival, const struct handler *hand
     struct mail *mail = arena_alloc(&arrival->arena, sizeof(*mail));
     struct str body = arena_copy(&arrival->arena, arrival->body);
 
-    if (mail == NULL || body.ptr == NULL)
+    if (mail == NULL || body.ptr == NULL || INJECT(call_refused_memory))
         return NULL;
     fill_call(&mail->call, arrival, handler->method);
     peer_copy(&mail->from, arrival->from);
@@ -184,7 +185,7 @@ static int take_call(struct arrival *arrival)
     mail = mail_new(arrival, handler);
     if (mail == NULL)
         return fail(arrival, busy, "no memory for the call");
-    mail->call.fiber = fiber_start(handle_mail, mail);
+    mail->call.fiber = INJECT(call_refused_fiber) ? NULL : fiber_start(handle_mail, mail);
     if (mail->call.fiber == NULL) {
         arrival->arena = mail->call.arena;
         stat_add(&busy_total, 1);

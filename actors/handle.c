@@ -5,6 +5,7 @@
 #include "base/stat.h"
 #include "base/time.h"
 #include "frame.h"
+#include "inject.h"
 #include "runtime.h"
 #include "tally.h"
 
@@ -124,12 +125,13 @@ static void *handle(struct mail *mail)
         return NULL;
     in = arena_zalloc(&call->arena, call->method->in.size_bytes);
     out = arena_alloc(&call->arena, call->method->out.size_bytes);
-    if (in == NULL || out == NULL) {
+    if (in == NULL || out == NULL || INJECT(input_refused_memory)) {
         fail(call, busy, "no memory for input and output");
         return NULL;
     }
     if (read_input(mail, in) != 0 || check_user(call) != 0)
         return NULL;
+    INJECT_WAIT(handler_slow, time_now_us() + TIME_MS(300));
     return run(mail, in, out) == 0 ? out : NULL;
 }
 
@@ -150,7 +152,17 @@ static struct common_reply header_of(const struct mail *mail)
     return reply;
 }
 
-/* The output, or the fault. What was done stays done when its answer cannot be told. */
+/* What was done stays done when its answer cannot be told, and nobody is told that it was not. */
+static void fail_output(struct call *call)
+{
+    if (call->db != NULL && call->db->has_committed)
+        fail(call, outcome_unknown, "it was done, and its answer does not fit into memory");
+    else
+        fail(call, internal, "the answer is larger than %d bytes, or than the call's memory",
+             WIRE_MOST_BODY_BYTES);
+}
+
+/* The output, or the fault. */
 static struct str encode_body(struct call *call, const void *out)
 {
     struct buffer body;
@@ -160,10 +172,9 @@ static struct str encode_body(struct call *call, const void *out)
         return empty_map;
     if (call->failure.fault == NULL) {
         codec_encode(&body, &call->method->out, out);
-        if (!body.failed)
+        if (!body.failed && !INJECT(output_refused_memory))
             return buffer_str(&body);
-        fail(call, internal, "the answer is larger than %d bytes, or than the call's memory",
-             WIRE_MOST_BODY_BYTES);
+        fail_output(call);
         buffer_init(&body, &call->arena, WIRE_MOST_DETAIL_BYTES);
     }
     frame_fault_body(&body, &call->failure);
@@ -175,7 +186,13 @@ static void answer(struct mail *mail, const void *out)
     struct str body = encode_body(&mail->call, out);
     struct common_reply reply = header_of(mail);
 
-    reply_send(mail->actor, &mail->from, &reply, body);
+    INJECT_WAIT(reply_late, mail->call.deadline_us + TIME_MS(500));
+    if (INJECT(reply_wrong_id))
+        reply.id ^= INT64_C(1) << 50;
+    if (INJECT(reply_twice))
+        reply_send(mail->actor, &mail->from, &reply, body);
+    if (!INJECT(reply_dropped))
+        reply_send(mail->actor, &mail->from, &reply, body);
 }
 
 static void log_end(struct mail *mail, int64_t took_us)

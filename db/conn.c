@@ -2,6 +2,7 @@
 #include "conn.h"
 #include "base/loop.h"
 #include "base/time.h"
+#include "inject.h"
 #include "sqlstate.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -311,7 +312,7 @@ void conn_connect(struct conn *conn, struct target *target)
 
     conn_move(conn, CONN_connecting);
     conn->pg = target_connect(target, conn->turn);
-    if (conn->pg == NULL || PQstatus(conn->pg) == CONNECTION_BAD) {
+    if (INJECT(connect_refused) || conn->pg == NULL || PQstatus(conn->pg) == CONNECTION_BAD) {
         conn_words(conn->pg != NULL ? PQerrorMessage(conn->pg) : "no memory", why, sizeof(why));
         conn_break(conn, why);
         return;

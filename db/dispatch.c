@@ -4,6 +4,7 @@
  * `reads` until the loop's database phase, which puts them behind one sync. Writes and transactions
  * take one of the other connections; who needs one that is not there stands in `waiting`. */
 #include "base/time.h"
+#include "inject.h"
 #include "numbers.h"
 #include "pool_state.h"
 
@@ -56,6 +57,7 @@ static void send_batch(struct pool *pool, struct conn *conn)
         stat_add(&database_batched_reads_total, sent);
     if (conn->unsynced > 0)
         (void)!conn_sync(conn, NULL);
+    INJECT_CUT(lost_after_read, PQsocket(conn->pg));
 }
 
 bool pool_send_reads(struct loop_hook *hook)
@@ -83,6 +85,7 @@ void pool_read(struct pool *pool, struct request *request)
         conn_move(quiet, CONN_busy);
         if (conn_send(quiet, request) == 0)
             (void)!conn_sync(quiet, NULL);
+        INJECT_CUT(lost_after_read, PQsocket(quiet->pg));
         return;
     }
     if (pool_reads_up(pool) == 0 && pool->away)
@@ -98,6 +101,7 @@ static void write_on(struct conn *conn, struct request *request)
     conn_move(conn, CONN_busy);
     if (conn_send(conn, request) == 0)
         (void)!conn_sync(conn, request);
+    INJECT_CUT(lost_after_write, PQsocket(conn->pg));
 }
 
 static void hand_over(struct conn *conn, struct request *request)

@@ -124,8 +124,12 @@ static int ask(struct call *call, struct db_session *session, const struct state
     for (int run = 1;; run++) {
         if (ask_once(call, session, &request) != 0)
             return -1;
-        if (!is_conflict(&request) || run == RETRIES_MOST)
-            return session_rows(call, &request, rows);
+        if (!is_conflict(&request) || run == RETRIES_MOST) {
+            int error = session_rows(call, &request, rows);
+
+            session->head.has_committed |= single && error == 0;
+            return error;
+        }
         PQclear(request.result);
         request.result = NULL;
         request.again = request.alone = false;

@@ -5,6 +5,7 @@
  * ROLLBACK behind the last one without anybody waiting for it; only COMMIT is waited for. */
 #include "tx.h"
 #include "base/time.h"
+#include "inject.h"
 #include "session.h"
 #include "sqlstate.h"
 
@@ -100,14 +101,25 @@ static struct request step(struct db_session *session, const struct statement *s
  * may then be left unsent. */
 static void send_turn(struct db_session *session, struct request *request, struct request *commits)
 {
-    if (!session->begun && conn_send_before(session->conn, &begin, NO_PARAMS, request) != 0)
+    struct conn *conn = session->conn;
+
+    if (session->begun)
+        INJECT_CUT(lost_between, PQsocket(conn->pg));
+    else
+        INJECT_CUT(lost_before_begin, PQsocket(conn->pg));
+    if (!session->begun && conn_send_before(conn, &begin, NO_PARAMS, request) != 0)
         return;
     session->begun = true;
-    if (conn_send(session->conn, request) != 0)
+    if (conn_send(conn, request) != 0)
         return;
-    if (commits != NULL && conn_send(session->conn, commits) != 0)
+    if (commits == NULL) {
+        (void)!conn_sync(conn, NULL);
         return;
-    (void)!conn_sync(session->conn, NULL);
+    }
+    INJECT_CUT(lost_before_commit, PQsocket(conn->pg));
+    if (conn_send(conn, commits) == 0)
+        (void)!conn_sync(conn, NULL);
+    INJECT_CUT(lost_after_commit, PQsocket(conn->pg));
 }
 
 /* Notes whether the transaction may be run again. */
@@ -132,6 +144,7 @@ static int look_at_commit(struct call *call, struct db_session *session, struct 
         error = request_fail(call, request);
     else if (strcmp(PQcmdStatus(request->result), "COMMIT") != 0)
         error = fail(call, internal, "a statement had failed: COMMIT rolled back");
+    session->head.has_committed |= error == 0;
     PQclear(request->result);
     request->result = NULL;
     return error;
@@ -235,10 +248,13 @@ static int refuse_commit(struct call *call, const struct db_session *session)
 static int commit_now(struct call *call, struct db_session *session)
 {
     struct request request = step(session, &commit_it, NO_PARAMS);
+    struct conn *conn = session->conn;
     int error;
 
-    if (conn_send(session->conn, &request) == 0)
-        (void)!conn_sync(session->conn, NULL);
+    INJECT_CUT(lost_before_commit, PQsocket(conn->pg));
+    if (conn_send(conn, &request) == 0)
+        (void)!conn_sync(conn, NULL);
+    INJECT_CUT(lost_after_commit, PQsocket(conn->pg));
     if (session_wait(call, &request) != 0) {
         drop(session, "the answer to COMMIT did not come");
         end_transaction(session);

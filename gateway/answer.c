@@ -9,6 +9,7 @@
 #include "connection_private.h"
 
 #include "http_status.h"
+#include "inject.h"
 #include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
@@ -69,6 +70,8 @@ static size_t try_send(struct connection *connection, struct iovec *vectors, siz
     struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
     ssize_t sent;
 
+    if (INJECT(send_short))
+        message.msg_iovlen = 1;
     do
         sent = sendmsg(connection->writing.fd, &message, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);

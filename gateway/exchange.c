@@ -7,6 +7,7 @@
 #include "base/stat.h"
 #include "base/time.h"
 #include "http_value.h"
+#include "inject.h"
 #include "intake.h"
 #include "json.h"
 #include "reply.h"
@@ -41,7 +42,7 @@ static struct exchange *exchange_new(struct connection *connection, const struct
     struct exchange *exchange;
 
     arena_init(&arena, LEAST_BYTES);
-    exchange = arena_zalloc(&arena, sizeof(*exchange));
+    exchange = INJECT(request_no_memory) ? NULL : arena_zalloc(&arena, sizeof(*exchange));
     if (exchange == NULL)
         return NULL;
     exchange->arena = arena;
@@ -385,7 +386,7 @@ static void on_request(struct connection *connection, const struct http_head *he
         return;
     }
     if (prepared) {
-        exchange->fiber = fiber_start(run, exchange);
+        exchange->fiber = INJECT(request_no_fiber) ? NULL : fiber_start(run, exchange);
         if (exchange->fiber != NULL)
             return;
         fail(exchange, busy, "too many requests are in flight");

@@ -4,6 +4,7 @@
 #include "address.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "inject.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -163,7 +164,10 @@ static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
             ev_io_stop(loop, watcher);
             return;
         }
-        fd = accept4(listener->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        errno = EMFILE;
+        fd = INJECT(accept_no_descriptor) ? -1
+                                          : accept4(listener->fd, (struct sockaddr *)&peer, &len,
+                                                    SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             listener->starved = false;
             adopt(listener, fd, &peer);

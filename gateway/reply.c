@@ -3,6 +3,7 @@
 #include "reply.h"
 #include "base/time.h"
 #include "http_value.h"
+#include "inject.h"
 #include "json.h"
 #include <inttypes.h>
 
@@ -179,6 +180,8 @@ void reply_failure(struct exchange *exchange)
         return;
     if (fault == &fault_internal)
         log_error(exchange, "%s:%d: %s", failure->file, failure->line, failure->text);
+    else if (fault == &fault_outcome_unknown)
+        log_warn(exchange, "%s: %s", fault->name, failure->text);
     else
         log_debug(exchange, "%s: %s", fault->name, failure->text);
     if (failure->detail.ptr != NULL &&
@@ -275,9 +278,20 @@ static int write_output(struct exchange *exchange, struct buffer *body)
     if (output.type != MSGPACK_OBJECT_MAP ||
         json_write_record(body, &exchange->method->out, &output) != 0)
         return fail(exchange, internal, "a reply lacks what the contract promises");
-    if (body->failed)
+    if (body->failed || INJECT(answer_no_memory))
         return fail(exchange, busy, "no memory for the answer");
     return 0;
+}
+
+/* What was written stays written when its answer cannot be told. */
+static void fail_output(struct exchange *exchange)
+{
+    struct failure why = exchange->failure;
+
+    if (!exchange->writes)
+        return;
+    failure_clear(&exchange->failure);
+    fail(exchange, outcome_unknown, "it was done, but: %s", why.text);
 }
 
 void reply_not_modified(struct exchange *exchange, struct str more)
@@ -305,8 +319,10 @@ void reply_result(struct exchange *exchange)
         return;
     }
     buffer_init(&body, &exchange->arena, JSON_BYTES);
-    if (write_output(exchange, &body) != 0)
-        reply_failure(exchange);
-    else
+    if (write_output(exchange, &body) == 0) {
         reply_json(exchange, exchange->method->status, more, buffer_str(&body));
+        return;
+    }
+    fail_output(exchange);
+    reply_failure(exchange);
 }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/stat.h"
 #include "base/time.h"
+#include "inject.h"
 #include <errno.h>
 
 #define GRACE_US TIME_MS(150)
@@ -38,7 +39,7 @@ static void keep(struct trip *trip, const struct common_reply *reply, struct str
             *rate = *reply->rate;
         trip->reply.rate = rate;
     }
-    trip->reply_body = arena_copy(trip->arena, body);
+    trip->reply_body = INJECT(trip_no_memory) ? NO_STR : arena_copy(trip->arena, body);
 }
 
 static void arrived(struct outstanding *call, const struct common_reply *reply, struct str body)
@@ -147,6 +148,17 @@ static int judge(struct trip *trip)
     return 0;
 }
 
+/* A reply that says nothing: what it answers may have been done. */
+static int fail_judged(struct trip *trip)
+{
+    struct failure why = trip->failure;
+
+    if (!trip->writes)
+        return -1;
+    failure_clear(&trip->failure);
+    return fail(trip, outcome_unknown, "%s", why.text);
+}
+
 /* One attempt; `*again`: it came to nothing, and another may follow. */
 static int attempt(struct trip *trip, bool *again)
 {
@@ -164,7 +176,7 @@ static int attempt(struct trip *trip, bool *again)
         return fail(trip, domain_down, "the actor was lost");
     }
     if (judge(trip) != 0)
-        return -1;
+        return fail_judged(trip);
     *again = trip->fault == &fault_leaving;
     return 0;
 }

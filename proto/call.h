@@ -14,6 +14,7 @@
 /* What this layer sees of a database session: its first member. */
 struct db_session_head {
     bool in_transaction; /* a transaction is open */
+    bool has_committed;  /* something of the call's is in the database for good */
 };
 
 /* Something to do when the call ends, after the reply was sent. Lives in the call's arena. */

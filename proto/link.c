@@ -17,6 +17,7 @@
 #include "link.h"
 #include "base/loop.h"
 #include "frame.h"
+#include "inject.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -476,8 +477,12 @@ int link_send(struct link *link, const struct link_peer *to, struct str header, 
         errno = EMSGSIZE;
         return -1;
     }
-    if (!link->router && !link->here) {
+    if ((!link->router && !link->here) || INJECT(link_nobody)) {
         errno = EHOSTUNREACH;
+        return -1;
+    }
+    if (INJECT(link_full)) {
+        errno = EAGAIN;
         return -1;
     }
     if (link->post_count > 0)

@@ -3,8 +3,8 @@
 import os
 
 import _path  # noqa: F401
-import database_test
 import fleet
+import ground
 
 LIBRARY = os.environ.get("LECTERN_BLOCKING", os.path.join(fleet.BUILD, "libblocking.so"))
 
@@ -12,7 +12,7 @@ LIBRARY = os.environ.get("LECTERN_BLOCKING", os.path.join(fleet.BUILD, "libblock
 class Blocking(fleet.LecternTest):
     @classmethod
     def setUpClass(cls):
-        cls.server = fleet._server = database_test.OwnServer()
+        cls.server = fleet._server = ground.OwnServer()
         cls.addClassCleanup(cls.server.close)
         cls.log = f"/tmp/lectern-blocking.{os.getpid()}"
         cls.addClassCleanup(lambda: os.path.exists(cls.log) and os.unlink(cls.log))

@@ -1,34 +1,11 @@
 """PostgreSQL is killed and comes back: every request gets one answer, nothing is half done, everything works again."""
 
-import os
-import signal
-import subprocess
 import threading
 import time
 
 import _path  # noqa: F401
 import fleet
-
-SCRIPT = os.path.join(fleet.ROOT, "tests/harness/postgres.sh")
-
-
-class OwnServer(fleet.Server):
-    """A PostgreSQL for this test alone, because it is killed."""
-
-    def __init__(self):
-        self.url = subprocess.check_output([SCRIPT, "start"], text=True, timeout=120).strip()
-        self.folder = self.url.split("host=")[1]
-
-    def kill(self):
-        with open(f"{self.folder}/data/postmaster.pid", encoding="ascii") as file:
-            os.kill(int(file.readline()), signal.SIGKILL)
-
-    def resume(self):
-        subprocess.run([SCRIPT, "resume", self.url], check=True, timeout=120)
-
-    def close(self):
-        subprocess.run([SCRIPT, "stop", self.url], check=True, timeout=60)
-
+import ground
 
 class Load:
     """Clients that ask all the time; each answer is kept with what was asked."""
@@ -67,7 +44,7 @@ class Killed(fleet.LecternTest):
 
     @classmethod
     def setUpClass(cls):
-        cls.server = fleet._server = OwnServer()
+        cls.server = fleet._server = ground.OwnServer()
         cls.addClassCleanup(cls.server.close)
         super().setUpClass()
 

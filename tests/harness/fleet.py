@@ -201,6 +201,7 @@ class Lectern:
             **(env or {}),
         }
         self.wanted = (gateways, actors)
+        self.arm = {}  # more environment, by a process's name
 
     def __enter__(self):
         try:
@@ -238,7 +239,7 @@ class Lectern:
 
     def start(self, name, *arguments, env=None):
         process = Process(self, name, [program(arguments[0]), *arguments[1:]],
-                          {**self.env, **(env or {})})
+                          {**self.env, **self.arm.get(name, {}), **(env or {})})
         self.processes.append(process)
         return process
 
