@@ -39,11 +39,11 @@
     POINT(trip_no_memory)        /* a gateway has no memory for a reply */                         \
     POINT(answer_no_memory)      /* the same, for the answer that it makes of it */
 
+#ifdef LECTERN_FAULTS
 #define INJECTION_ENUM(name) INJECT_##name,
 enum injection { INJECTIONS(INJECTION_ENUM) INJECTION_COUNT };
 #undef INJECTION_ENUM
 
-#ifdef LECTERN_FAULTS
 /* Whether this pass goes wrong. errno stays. */
 bool inject_passes(enum injection point);
 
@@ -67,7 +67,7 @@ void inject_wait(int64_t until_us);
             inject_wait(until_us);                                                                 \
     } while (0)
 #else
-#define INJECT(name) ((void)INJECT_##name, false)
-#define INJECT_CUT(name, descriptor) ((void)INJECT_##name)
-#define INJECT_WAIT(name, until_us) ((void)INJECT_##name)
+#define INJECT(name) false
+#define INJECT_CUT(name, descriptor) ((void)0)
+#define INJECT_WAIT(name, until_us) ((void)0)
 #endif

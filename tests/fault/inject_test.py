@@ -50,7 +50,7 @@ class Release(unittest.TestCase):
                 with open(f"{fleet.ROOT}/{folder}/{name}", "rb") as file:
                     content = file.read()
                 for word in (b"LECTERN_INJECT", b"inject_passes", b"inject_cut", b"lost_after_commit\0"):
-                    self.assertNotIn(word, content, f"{folder}/{name}")
+                    self.assertFalse(word in content, f"{word} is in {folder}/{name}")
 
     def test_each_point_has_a_case(self):
         with open(HEADER, encoding="ascii") as file:
