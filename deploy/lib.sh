@@ -152,9 +152,9 @@ as_owner() {
 }
 
 # Runs a command as the user and with the settings of the processes, in the state folder: where the
-# caller stands may be closed to that user.
+# caller stands may be closed to that user. In place of the script where EXEC is `exec`.
 as_service() {
-    env -C "$STATE" -i PATH="$SERVICE_PATH" HOME="$STATE" LANG=C.UTF-8 \
+    ${EXEC:-} env -C "$STATE" -i PATH="$SERVICE_PATH" HOME="$STATE" LANG=C.UTF-8 \
         chpst ${RUN_AS:+-u "$RUN_AS"} -e "$STATE/env" env "$@"
 }
 
