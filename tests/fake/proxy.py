@@ -97,7 +97,11 @@ class Proxy:
         self.order(lambda: [self.end(pipe) for pipe in list(self.pipes)])
 
     def cut_at(self, direction, needle):
-        self.order(lambda: self.needles.append((direction, needle)))
+        def from_now_on():
+            for pipe in self.pipes:
+                pipe.last = b""
+            self.needles.append((direction, needle))
+        self.order(from_now_on)
 
     def behave(self):
         """As if nothing had been said."""

@@ -16,7 +16,7 @@ import fleet
 
 SCRIPT = os.path.join(fleet.ROOT, "tests/harness/postgres.sh")
 EVENTUALLY_S = 20  # within which everything must work again; what it took is printed
-STATEMENT = {"detail": "Outcome unknown"}
+UNKNOWN = {"detail": "Outcome unknown"}
 
 
 class OwnServer(fleet.Server):
@@ -174,7 +174,7 @@ class Books:
                 with self.lock:
                     self.lost.append((kind, number, repr(error)))
             else:
-                unknown = answer.status == 504 and answer.json == STATEMENT
+                unknown = answer.status == 504 and answer.json == UNKNOWN
                 with self.lock:
                     self.answers.append((kind, number, began, time.monotonic(), answer.status, unknown, right))
             time.sleep(0.002)
