@@ -27,8 +27,11 @@ struct intake {
     bool body_wrong;              /* it was judged as a whole: its fields are not */
 };
 
+/* What a large body may take is known beforehand: it would not fit later either. */
 static int no_memory(struct exchange *exchange)
 {
+    if (exchange->content.len > JSON_SLICE_BYTES)
+        return fail(exchange, too_large, "the body takes more room than it may");
     return fail(exchange, busy, "no memory for the input");
 }
 
@@ -160,6 +163,12 @@ static int pause_a_turn(struct exchange *exchange)
     if (time_now_us() >= exchange->deadline_us)
         return fail(exchange, timeout, "the body was not read within the deadline");
     return 0;
+}
+
+/* The same between two steps over a body that each take long when it is large. */
+static int pause_if_large(struct exchange *exchange)
+{
+    return exchange->content.len > JSON_SLICE_BYTES ? pause_a_turn(exchange) : 0;
 }
 
 /* Feeds the body slice by slice; 1: the text is wrong. */
@@ -335,7 +344,8 @@ static int take(struct intake *intake)
         return no_memory(exchange);
     if (intake->in->count > 0) {
         check_init(&intake->check, &exchange->arena, true);
-        if (gather(intake) != 0 || judge(intake) != 0)
+        if (gather(intake) != 0 || pause_if_large(exchange) != 0 || judge(intake) != 0 ||
+            pause_if_large(exchange) != 0)
             return -1;
         forbid_writing(intake);
     }

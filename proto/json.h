@@ -11,7 +11,12 @@
 
 struct json_reader;
 
-enum { JSON_SLICE_BYTES = 64 * 1024, JSON_MOST_DEPTH = WIRE_MOST_DEPTH - 2 };
+/* Depth and values leave room for what a message has around them. */
+enum {
+    JSON_SLICE_BYTES = 64 * 1024,
+    JSON_MOST_DEPTH = WIRE_MOST_DEPTH - 2,
+    JSON_MOST_VALUES = WIRE_MOST_OBJECTS - 1000
+};
 
 /* A reader whose values live in `arena`. NULL without memory. */
 struct json_reader *json_reader_new(struct arena *arena) MUST;
@@ -22,7 +27,7 @@ int json_feed(struct json_reader *reader, struct str bytes) MUST;
 /* The end of the text: fills `value`. 0 or -1. */
 int json_end(struct json_reader *reader, msgpack_object *value) MUST;
 
-/* What is wrong (NULL: the arena's limit, not the text), and at which byte. */
+/* What is wrong (NULL: its size, past the arena's limit or JSON_MOST_VALUES), and at which byte. */
 const char *json_error(const struct json_reader *reader, size_t *offset);
 
 /* All at once; for small texts. As json_error() says where it returns -1. */

@@ -1,7 +1,8 @@
 /* The JSON reader: a state machine over bytes that may end anywhere.
  *
- * Open arrays and objects stand on a stack, each with the values that it has so far. A scalar that
- * the end of a slice cuts is kept in `token` until it is whole. */
+ * The values of open arrays and objects stand on one stack, those of the innermost last; when it
+ * ends they are copied, so that each value takes its room and no more. A scalar that the end of a
+ * slice cuts is kept in `token` until it is whole. */
 #include "json.h"
 #include "text.h"
 #include <stdlib.h>
@@ -25,11 +26,11 @@ enum { NUMBER_MOST_BYTES = 4096, WORD_MOST_BYTES = 6 };
 
 /* An open array or object. */
 struct level {
-    bool object;         /* with keys */
-    bool has_key;        /* `key` waits for its value */
-    msgpack_object key;  /* of the member that is being read */
-    struct buffer items; /* msgpack_object or msgpack_object_kv */
+    bool object;  /* with keys, each before its value */
+    size_t start; /* where its values begin on the stack, in bytes */
 };
+
+static_assert(sizeof(msgpack_object_kv) == 2 * sizeof(msgpack_object), "a member is two values");
 
 struct json_reader {
     struct arena *arena;
@@ -37,15 +38,18 @@ struct json_reader {
     size_t offset;   /* bytes before the slice */
     const char *why; /* set with `failed`; NULL: no memory */
     bool failed;
-    size_t failed_at;    /* offset of the fault */
-    bool key;            /* the string being read is a key */
-    size_t token_at;     /* offset where the token began */
-    struct buffer token; /* a string's bytes, a number's or a word's text */
-    unsigned digits;     /* of \uXXXX so far */
-    uint32_t unit;       /* its value */
-    uint32_t high;       /* a high surrogate that waits for its low one, or 0 */
+    size_t failed_at;     /* offset of the fault */
+    bool key;             /* the string being read is a key */
+    size_t token_at;      /* offset where the token began */
+    struct buffer token;  /* a string's bytes, which become the value's */
+    struct buffer scalar; /* a number's or a word's text */
+    unsigned digits;      /* of \uXXXX so far */
+    uint32_t unit;        /* its value */
+    uint32_t high;        /* a high surrogate that waits for its low one, or 0 */
     unsigned depth;
     struct level levels[JSON_MOST_DEPTH];
+    struct buffer stack;  /* msgpack_object: what the open levels hold */
+    size_t values;        /* so far, keys too */
     msgpack_object value; /* the whole text's */
 };
 
@@ -53,8 +57,11 @@ struct json_reader *json_reader_new(struct arena *arena)
 {
     struct json_reader *reader = arena_zalloc(arena, sizeof(*reader));
 
-    if (reader != NULL)
-        reader->arena = arena;
+    if (reader == NULL)
+        return NULL;
+    reader->arena = arena;
+    buffer_init(&reader->stack, arena, SIZE_MAX);
+    buffer_init(&reader->scalar, arena, SIZE_MAX);
     return reader;
 }
 
@@ -83,58 +90,63 @@ static int open_level(struct json_reader *reader, size_t at, bool object)
         return error_at(reader, at, "nested too deeply");
     level = &reader->levels[reader->depth++];
     level->object = object;
-    level->has_key = false;
-    buffer_init(&level->items, reader->arena, SIZE_MAX);
+    level->start = reader->stack.len;
     reader->state = object ? STATE_FIRST_KEY : STATE_FIRST_VALUE;
+    return 0;
+}
+
+static int push(struct json_reader *reader, const msgpack_object *value, enum state next)
+{
+    buffer_add(&reader->stack, value, sizeof(*value));
+    reader->state = next;
+    if (reader->stack.failed || ++reader->values > JSON_MOST_VALUES)
+        return no_memory(reader);
     return 0;
 }
 
 static int add_value(struct json_reader *reader, const msgpack_object *value)
 {
-    struct level *level;
-
-    if (reader->depth == 0) {
-        reader->value = *value;
-        reader->state = STATE_END;
-        return 0;
-    }
-    level = &reader->levels[reader->depth - 1];
-    if (level->object) {
-        msgpack_object_kv member = {level->key, *value};
-
-        buffer_add(&level->items, &member, sizeof(member));
-    } else {
-        buffer_add(&level->items, value, sizeof(*value));
-    }
-    level->has_key = false;
-    reader->state = STATE_AFTER;
-    return level->items.failed ? no_memory(reader) : 0;
+    if (reader->depth > 0)
+        return push(reader, value, STATE_AFTER);
+    reader->value = *value;
+    reader->state = STATE_END;
+    return 0;
 }
 
 static int close_level(struct json_reader *reader)
 {
     const struct level *level = &reader->levels[--reader->depth];
+    size_t bytes = reader->stack.len - level->start;
     msgpack_object value = {.type = MSGPACK_OBJECT_ARRAY};
+    void *items = NULL;
 
+    if (bytes > 0) {
+        items = arena_alloc(reader->arena, bytes);
+        if (items == NULL)
+            return no_memory(reader);
+        memcpy(items, reader->stack.data + level->start, bytes);
+        reader->stack.len = level->start;
+    }
     if (level->object) {
         value.type = MSGPACK_OBJECT_MAP;
-        value.via.map.size = (uint32_t)(level->items.len / sizeof(msgpack_object_kv));
-        value.via.map.ptr = (msgpack_object_kv *)(void *)level->items.data;
+        value.via.map.size = (uint32_t)(bytes / sizeof(msgpack_object_kv));
+        value.via.map.ptr = items;
     } else {
-        value.via.array.size = (uint32_t)(level->items.len / sizeof(msgpack_object));
-        value.via.array.ptr = (msgpack_object *)(void *)level->items.data;
+        value.via.array.size = (uint32_t)(bytes / sizeof(msgpack_object));
+        value.via.array.ptr = items;
     }
     return add_value(reader, &value);
 }
 
 /* ---- strings ---- */
 
-static void begin_token(struct json_reader *reader, enum state state, size_t at)
+static void begin_string(struct json_reader *reader, bool key, size_t at)
 {
     buffer_init(&reader->token, reader->arena, SIZE_MAX);
+    reader->key = key;
     reader->token_at = at;
     reader->high = 0;
-    reader->state = state;
+    reader->state = STATE_STRING;
 }
 
 /* Appends a code point; a lone surrogate as the three bytes that no UTF-8 has. */
@@ -181,13 +193,10 @@ static int end_string(struct json_reader *reader)
     flush_high(reader);
     if (reader->token.failed)
         return no_memory(reader);
+    buffer_trim(&reader->token);
     text = buffer_str(&reader->token);
     value.via.str = (msgpack_object_str){(uint32_t)text.len, text.ptr};
-    if (!reader->key)
-        return add_value(reader, &value);
-    reader->levels[reader->depth - 1].key = value;
-    reader->state = STATE_COLON;
-    return 0;
+    return reader->key ? push(reader, &value, STATE_COLON) : add_value(reader, &value);
 }
 
 static int end_unicode(struct json_reader *reader)
@@ -278,6 +287,14 @@ static size_t read_string(struct json_reader *reader, const char *at, size_t len
 
 /* ---- numbers and words ---- */
 
+static int begin_scalar(struct json_reader *reader, enum state state, size_t at)
+{
+    reader->scalar.len = 0;
+    reader->token_at = at;
+    reader->state = state;
+    return 1;
+}
+
 /* Where digits end. */
 static const char *skip_digits(const char *at)
 {
@@ -320,16 +337,16 @@ static int end_number(struct json_reader *reader)
     int64_t number;
     bool integer;
 
-    buffer_add_char(&reader->token, '\0');
-    if (reader->token.failed)
+    buffer_add_char(&reader->scalar, '\0');
+    if (reader->scalar.failed)
         return no_memory(reader);
-    if (!number_form(reader->token.data, &integer))
+    if (!number_form(reader->scalar.data, &integer))
         return error_at(reader, reader->token_at, "a number is malformed");
     if (!integer) {
-        value.via.f64 = strtod(reader->token.data, NULL);
+        value.via.f64 = strtod(reader->scalar.data, NULL);
         return add_value(reader, &value);
     }
-    text = (struct str){reader->token.data, reader->token.len - 1};
+    text = (struct str){reader->scalar.data, reader->scalar.len - 1};
     (void)text_integer(text, &number);
     if (number < 0) {
         value.type = MSGPACK_OBJECT_NEGATIVE_INTEGER;
@@ -343,10 +360,10 @@ static int end_number(struct json_reader *reader)
 
 static int end_word(struct json_reader *reader)
 {
-    struct str word = buffer_str(&reader->token);
+    struct str word = buffer_str(&reader->scalar);
     msgpack_object value = {.type = MSGPACK_OBJECT_BOOLEAN};
 
-    if (reader->token.failed)
+    if (reader->scalar.failed)
         return no_memory(reader);
     if (str_is(word, "null"))
         value.type = MSGPACK_OBJECT_NIL;
@@ -376,12 +393,12 @@ static size_t read_scalar(struct json_reader *reader, const char *at, size_t len
 
     while (used < len && (number ? in_number(at[used]) : in_word(at[used])))
         used++;
-    if (reader->token.len + used > most) {
+    if (reader->scalar.len + used > most) {
         (void)error_at(reader, reader->token_at,
                        number ? "a number is too long" : "a value must come here");
         return used;
     }
-    buffer_add(&reader->token, at, used);
+    buffer_add(&reader->scalar, at, used);
     if (used < len)
         (void)(number ? end_number(reader) : end_word(reader));
     return used;
@@ -397,20 +414,15 @@ static int begin_value(struct json_reader *reader, char c, size_t at)
     case '[':
         return open_level(reader, at, false);
     case '"':
-        reader->key = false;
-        begin_token(reader, STATE_STRING, at);
+        begin_string(reader, false, at);
         return 0;
     default:
         break;
     }
-    if (c == '-' || (c >= '0' && c <= '9')) {
-        begin_token(reader, STATE_NUMBER, at);
-        return 1;
-    }
-    if (in_word(c)) {
-        begin_token(reader, STATE_WORD, at);
-        return 1;
-    }
+    if (c == '-' || (c >= '0' && c <= '9'))
+        return begin_scalar(reader, STATE_NUMBER, at);
+    if (in_word(c))
+        return begin_scalar(reader, STATE_WORD, at);
     return error_at(reader, at, "a value must come here");
 }
 
@@ -418,8 +430,7 @@ static int begin_key(struct json_reader *reader, char c, size_t at)
 {
     if (c != '"')
         return error_at(reader, at, "a key in double quotes must come here");
-    reader->key = true;
-    begin_token(reader, STATE_STRING, at);
+    begin_string(reader, true, at);
     return 0;
 }
 

@@ -343,6 +343,18 @@ void buffer_drop(struct buffer *buffer, size_t len)
     memmove(buffer->data, buffer->data + len, buffer->len);
 }
 
+void buffer_trim(struct buffer *buffer)
+{
+    struct arena *arena = buffer->arena;
+
+    if (arena == NULL || buffer->data == NULL ||
+        buffer->data + round_up(buffer->room) != arena->next)
+        return;
+    MEMORY_CLOSED(buffer->data + buffer->len, buffer->room - buffer->len);
+    arena->next = buffer->data + round_up(buffer->len);
+    buffer->room = buffer->len;
+}
+
 void buffer_free(struct buffer *buffer)
 {
     if (buffer->arena == NULL)

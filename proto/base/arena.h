@@ -115,5 +115,8 @@ static inline struct str buffer_str(const struct buffer *buffer)
 /* Drops the first `len` bytes (len <= buffer->len). */
 void buffer_drop(struct buffer *buffer, size_t len);
 
+/* Gives the room that is not used back to the arena, where nothing else was taken from it since. */
+void buffer_trim(struct buffer *buffer);
+
 /* Frees what is on the heap; the buffer is empty and may be used again. */
 void buffer_free(struct buffer *buffer);

@@ -223,6 +223,28 @@ Test(buffer, takes_what_the_limit_of_the_arena_leaves, .timeout = 10)
     arena_trim();
 }
 
+Test(buffer, gives_back_what_it_has_not_used, .timeout = 10)
+{
+    struct arena arena;
+    struct buffer buffer;
+    char *next;
+
+    arena_init(&arena, 1 << 20);
+    buffer_init(&buffer, &arena, SIZE_MAX);
+    buffer_trim(&buffer);
+    cr_assert_null(buffer.data);
+    buffer_add_text(&buffer, "0123456789");
+    buffer_trim(&buffer);
+    next = arena_alloc(&arena, 1);
+    cr_assert_eq(next, buffer.data + 16);
+    /* Nothing is at the end any more; it may still grow, elsewhere. */
+    buffer_trim(&buffer);
+    buffer_add_text(&buffer, "abcdef0123456789");
+    cr_assert(str_is(buffer_str(&buffer), "0123456789abcdef0123456789"));
+    cr_assert_neq(buffer.data + 16, next);
+    arena_clear(&arena);
+}
+
 Test(buffer, formats_long_text, .timeout = 10)
 {
     struct buffer buffer;

@@ -61,6 +61,65 @@ static const struct method method = {
     .in = {"all", "", fields, sizeof(fields) / sizeof(*fields), sizeof(struct input)},
 };
 
+/* Records within the body. */
+struct item {
+    int64_t count;
+    bool flag;
+    struct str name;
+};
+
+struct nested {
+    const struct item *one;
+    struct {
+        const struct item *items;
+        size_t count;
+    } list;
+    int64_t number;
+    bool flag;
+};
+
+static const struct field item_fields[] = {
+    {.name = "count",
+     .type = TYPE_integer,
+     .bounded = true,
+     .least = 0,
+     .most = 500,
+     .offset = offsetof(struct item, count)},
+    {.name = "flag",
+     .type = TYPE_boolean,
+     .need = NEED_optional,
+     .offset = offsetof(struct item, flag)},
+    {.name = "name", .type = TYPE_str, .most_chars = 5, .offset = offsetof(struct item, name)},
+};
+
+static const struct record item_record = {"item", "", item_fields, 3, sizeof(struct item)};
+
+static const struct field nested_fields[] = {
+    {.name = "one",
+     .type = TYPE_one,
+     .record = &item_record,
+     .offset = offsetof(struct nested, one)},
+    {.name = "list",
+     .type = TYPE_list,
+     .record = &item_record,
+     .offset = offsetof(struct nested, list)},
+    {.name = "number", .type = TYPE_integer, .offset = offsetof(struct nested, number)},
+    {.name = "flag",
+     .type = TYPE_boolean,
+     .need = NEED_optional,
+     .offset = offsetof(struct nested, flag)},
+};
+
+static const struct method nested_method = {
+    .name = "test.nested",
+    .domain = "test",
+    .path = "/things/{id}",
+    .kind = KIND_tx,
+    .verb = VERB_POST,
+    .in = {"nested", "", nested_fields, 4, sizeof(struct nested)},
+};
+
+static const struct method *asked = &method;
 static struct exchange exchange;
 static struct http_head head;
 static int result;
@@ -85,7 +144,7 @@ static const char *read_input(const char *path, const char *query, struct str bo
     failure_clear(&exchange.failure);
     head.path = str_of(path);
     head.query = str_of(query);
-    exchange.method = &method;
+    exchange.method = asked;
     exchange.head = &head;
     exchange.content = body;
     exchange.connection = (void *)&exchange; /* somebody is there; nobody asks who */
@@ -157,6 +216,24 @@ Test(intake, defaults)
     cr_assert_null(input()->note.ptr);
 }
 
+/* Reads a request that has faults: type and loc of each, in order. */
+static void assert_issues(const char *path, const char *query, const char *body, const char *issues)
+{
+    const char *got = read_input(path, query, str_of(body));
+    char short_form[1024] = "";
+
+    cr_assert_not_null(got, "%s", body);
+    cr_assert_eq(exchange.failure.fault, &fault_invalid, "%s", body);
+    for (const char *at = got; (at = strstr(at, "\"type\":\"")) != NULL;) {
+        const char *loc = strstr(at, "\"loc\":");
+
+        at += strlen("\"type\":\"");
+        snprintf(short_form + strlen(short_form), sizeof(short_form) - strlen(short_form),
+                 "%.*s%.*s", (int)strcspn(at, "\""), at, (int)strcspn(loc + 6, "]") + 1, loc + 6);
+    }
+    cr_expect_str_eq(short_form, issues, "%s: %s", body, got);
+}
+
 #define WORD "{\"word\":\"a\"}"
 
 Test(intake, faults)
@@ -179,6 +256,9 @@ Test(intake, faults)
         {"/api/things/1", "", "", "missing[\"body\"]"},
         {"/api/things/1", "", "[1]", "model_attributes_type[\"body\"]"},
         {"/api/things/1", "", "null", "model_attributes_type[\"body\"]"},
+        {"/api/things/1", "", "\"{}\"", "model_attributes_type[\"body\"]"},
+        {"/api/things/1", "", " 17 ", "model_attributes_type[\"body\"]"},
+        {"/api/things/1", "", "true", "model_attributes_type[\"body\"]"},
         {"/api/things/1", "", "{\"word\":", "json_invalid[\"body\",8]"},
         {"/api/things/1", "", "{\"word\" \"a\"}", "json_invalid[\"body\",8]"},
         {"/api/things/x", "limit=y&save=z", "{\"note\":1}",
@@ -190,22 +270,221 @@ Test(intake, faults)
          "int_parsing[\"query\",\"limit\"]"},
     };
 
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        assert_issues(cases[i].path, cases[i].query, cases[i].body, cases[i].issues);
+}
+
+/* Where broken JSON is broken. */
+Test(intake, json_that_is_broken)
+{
+    static const struct {
+        const char *body;
+        int offset;
+    } cases[] = {
+        {" ", 1},
+        {"{", 1},
+        {"}", 0},
+        {"]", 0},
+        {"{\"word\":\"a\"", 11},
+        {"{\"word\":\"a\"]", 11},
+        {"{\"word\":\"a\",}", 12},
+        {"{\"word\":\"a\"}x", 12},
+        {"{\"word\":\"a\"}{}", 12},
+        {"{,\"word\":\"a\"}", 1},
+        {"{word:\"a\"}", 1},
+        {"{'word':'a'}", 1},
+        {"{1:2}", 1},
+        {"{null:2}", 1},
+        {"{\"word\"=\"a\"}", 7},
+        {"{\"word\":}", 8},
+        {"{\"word\":a}", 8},
+        {"{\"word\":True}", 8},
+        {"{\"word\":nul}", 8},
+        {"{\"word\":nulll}", 8},
+        {"{\"word\":truefalse}", 8},
+        {"{\"word\":NaN}", 8},
+        {"{\"word\":Infinity}", 8},
+        {"{\"word\":-Infinity}", 8},
+        {"{\"word\":undefined}", 8},
+        {"{\"word\":01}", 8},
+        {"{\"word\":-}", 8},
+        {"{\"word\":+1}", 8},
+        {"{\"word\":.5}", 8},
+        {"{\"word\":1.}", 8},
+        {"{\"word\":1e}", 8},
+        {"{\"word\":1e+}", 8},
+        {"{\"word\":1-2}", 8},
+        {"{\"word\":0x10}", 9},
+        {"{\"word\":1,2}", 10},
+        {"{\"word\":\"a", 10},
+        {"{\"word\":\"a\nb\"}", 10},
+        {"{\"word\":\"\x01\"}", 9},
+        {"{\"word\":\"\\x\"}", 10},
+        {"{\"word\":\"\\'\"}", 10},
+        {"{\"word\":\"\\u12G4\"}", 13},
+        {"{\"word\":\"\\u12\"}", 13},
+        {"{\"word\":\"\\", 10},
+        {"\xef\xbb\xbf{\"word\":\"a\"}", 0},
+        {"\xff\xfe{", 0},
+        {"[1,]", 3},
+        {"[,1]", 1},
+        {"[1 2]", 3},
+        {"[1}", 2},
+        {"/* c */{}", 0},
+        {"{\"word\":\"a\"}//", 12},
+        {"{\"word\":\"a\"}\f", 12},
+    };
+    char issues[64];
+
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        const char *got = read_input(cases[i].path, cases[i].query, str_of(cases[i].body));
-        char short_form[1024] = "";
-
-        cr_assert_not_null(got, "case %zu", i);
-        cr_assert_eq(exchange.failure.fault, &fault_invalid);
-        for (const char *at = got; (at = strstr(at, "\"type\":\"")) != NULL;) {
-            const char *loc = strstr(at, "\"loc\":");
-
-            at += strlen("\"type\":\"");
-            snprintf(short_form + strlen(short_form), sizeof(short_form) - strlen(short_form),
-                     "%.*s%.*s", (int)strcspn(at, "\""), at, (int)strcspn(loc + 6, "]") + 1,
-                     loc + 6);
-        }
-        cr_expect_str_eq(short_form, cases[i].issues, "case %zu: %s", i, got);
+        snprintf(issues, sizeof(issues), "json_invalid[\"body\",%d]", cases[i].offset);
+        assert_issues("/api/things/1", "", cases[i].body, issues);
     }
+}
+
+/* What JSON allows and texts here may not have, also deep in a value of any form. */
+Test(intake, texts_that_are_none)
+{
+    static const char *const texts[] = {
+        "\\u0000",
+        "a\\u0000b",
+        "\\ud800",
+        "\\udc00",
+        "\\ud800\\ud800",
+        "\\udc00\\ud800",
+        "\\ud800x",
+        "\\ud83d \\ude00",
+        "\xff",
+        "\xc3",
+        "\xc0\x80",
+        "\xed\xa0\x80",
+        "\xf4\x90\x80\x80",
+        "\xe2\x82",
+        "\xf0\x9f\x98\x80\x80",
+        "\\ud83d\\u0041",
+        "\\ude00\\ud83d\\n",
+        "\xf8\x88\x80\x80\x80",
+    };
+    static const char *const forms[] = {
+        "{\"word\":\"a\",\"data\":\"%s\"}",
+        "{\"word\":\"a\",\"data\":[1,{\"k\":[\"x\",\"%s\"]}]}",
+        "{\"word\":\"a\",\"data\":{\"a\":{\"%s\":1}}}",
+    };
+    char body[256];
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        snprintf(body, sizeof(body), "{\"word\":\"%s\"}", texts[i]);
+        assert_issues("/api/things/1", "", body, "value_error[\"body\",\"word\"]");
+        for (size_t form = 0; form < sizeof(forms) / sizeof(*forms); form++) {
+            snprintf(body, sizeof(body), forms[form], texts[i]);
+            assert_issues("/api/things/1", "", body, "value_error[\"body\",\"data\"]");
+        }
+    }
+    cr_assert_null(read_input("/api/things/1", "",
+                              STR("{\"word\":\"\\ud83d\\ude00\\u00e4\\uD7FF\\/\",\"\\ud800\":1}")));
+    cr_assert(str_is(input()->word, "\xf0\x9f\x98\x80\xc3\xa4\xed\x9f\xbf/"));
+}
+
+Test(intake, faults_within_records)
+{
+#define ITEM "{\"count\":1,\"name\":\"a\"}"
+#define REST "\"number\":1}"
+    static const struct {
+        const char *body, *issues;
+    } cases[] = {
+        {"{}", "missing[\"body\",\"one\"]missing[\"body\",\"list\"]missing[\"body\",\"number\"]"},
+        {"{\"one\":null,\"list\":null,\"number\":null}",
+         "model_attributes_type[\"body\",\"one\"]list_type[\"body\",\"list\"]"
+         "int_type[\"body\",\"number\"]"},
+        {"{\"one\":[],\"list\":{},\"number\":\"x\",\"flag\":2}",
+         "model_attributes_type[\"body\",\"one\"]list_type[\"body\",\"list\"]"
+         "int_parsing[\"body\",\"number\"]bool_type[\"body\",\"flag\"]"},
+        {"{\"one\":{},\"list\":[],\"flag\":\"maybe\"," REST,
+         "missing[\"body\",\"one\",\"count\"]missing[\"body\",\"one\",\"name\"]"
+         "bool_parsing[\"body\",\"flag\"]"},
+        {"{\"one\":" ITEM ",\"list\":[" ITEM ",7,null,[]," ITEM
+         ",{\"count\":501,\"name\":\"abcdef\","
+         "\"flag\":[]}]," REST,
+         "model_attributes_type[\"body\",\"list\",1]model_attributes_type[\"body\",\"list\",2]"
+         "model_attributes_type[\"body\",\"list\",3]less_than_equal[\"body\",\"list\",5,\"count\"]"
+         "bool_type[\"body\",\"list\",5,\"flag\"]string_too_long[\"body\",\"list\",5,\"name\"]"},
+        {"{\"one\":{\"count\":1.5,\"name\":5},\"list\":[{\"count\":-1,\"name\":\"\\u0000\"}]," REST,
+         "int_type[\"body\",\"one\",\"count\"]string_type[\"body\",\"one\",\"name\"]"
+         "greater_than_equal[\"body\",\"list\",0,\"count\"]"
+         "value_error[\"body\",\"list\",0,\"name\"]"},
+    };
+
+    asked = &nested_method;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        assert_issues("/api/things/1", "", cases[i].body, cases[i].issues);
+}
+
+/* A number in the message that goes to the actor. */
+static int64_t sent_number(const char *name)
+{
+    const msgpack_object *number;
+    msgpack_object sent;
+    const char *why;
+
+    cr_assert_eq(msgpack_read(&exchange.arena, exchange.input, &sent, &why), 0);
+    number = msgpack_member(&sent, str_of(name));
+    cr_assert_not_null(number);
+    return number->type == MSGPACK_OBJECT_POSITIVE_INTEGER ? (int64_t)number->via.u64
+                                                           : number->via.i64;
+}
+
+/* How JSON may write a number, and which one it is. */
+Test(intake, numbers)
+{
+    static const struct {
+        const char *text;
+        int64_t number;
+    } cases[] = {
+        {"0", 0},
+        {"-0", 0},
+        {"-0.0", 0},
+        {"7", 7},
+        {"7.0", 7},
+        {"70e-1", 7},
+        {"0.7E1", 7},
+        {"7e+0", 7},
+        {"\"7\"", 7},
+        {"\" +7.0 \"", 7},
+        {"2147483648", 2147483648},
+        {"-2147483649", -2147483649},
+        {"9007199254740993", 9007199254740993},
+        {"9223372036854775807", INT64_MAX},
+        {"9223372036854775808", INT64_MAX},
+        {"18446744073709551616", INT64_MAX},
+        {"123456789012345678901234567890", INT64_MAX},
+        {"1e300", INT64_MAX},
+        {"-9223372036854775808", INT64_MIN + 1},
+        {"-9223372036854775809", INT64_MIN + 1},
+        {"\"-9223372036854775808\"", INT64_MIN + 1},
+        {"-1e300", INT64_MIN + 1},
+        {"1e-400", 0},
+    };
+    char body[256];
+
+    asked = &nested_method;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        snprintf(body, sizeof(body), "{\"one\":" ITEM ",\"list\":[],\"number\":%s}", cases[i].text);
+        cr_assert_null(read_input("/api/things/1", "", str_of(body)), "%s", body);
+        cr_expect_eq(sent_number("number"), cases[i].number, "%s", body);
+    }
+}
+
+/* Of equal keys the last one counts; keys that nobody knows do not. */
+Test(intake, keys_that_are_there_twice)
+{
+    cr_assert_null(read_input("/api/things/1", "",
+                              STR("{\"word\":5,\"x\":{\"word\":6},\"word\":\"b\",\"Word\":7}")));
+    cr_assert(str_is(input()->word, "b"));
+    assert_issues("/api/things/1", "", "{\"word\":\"b\",\"w\\u006frd\":5}",
+                  "string_type[\"body\",\"word\"]");
+    cr_assert_null(
+        read_input("/api/things/1", "", STR("{\"word\":\"a\",\"data\":{\"k\":1,\"k\":2}}")));
+    cr_assert(str_equal(input()->data, STR("\x82\xa1k\x01\xa1k\x02")));
 }
 
 /* What is shown of a missing body field is the body. */
@@ -245,10 +524,44 @@ Test(intake, a_large_body)
     free((char *)(uintptr_t)body.ptr);
 }
 
+static unsigned turns;
+
+static void on_turn(struct ev_loop *loop, ev_check *watcher, int events)
+{
+    (void)loop, (void)watcher, (void)events;
+    turns++;
+}
+
+/* The largest body that there is has its place, and a turn of the loop for each slice. */
+Test(intake, the_largest_body)
+{
+    static const char record[] = "{\"id\":\"4711\",\"reference\":\"John "
+                                 "3:16\",\"insight\":{\"a\":\"Written late in the first century, "
+                                 "in Greek.\",\"b\":\"L\\u00f6we\"},"
+                                 "\"tags\":[1,2],\"timestamp\":1767225600000},";
+    struct str body = body_of(record, 16 * 1048576);
+    ev_check counter;
+
+    ev_check_init(&counter, on_turn);
+    ev_check_start(loop_get(), &counter);
+    cr_assert_null(read_input("/api/things/1", "", body));
+    cr_assert_geq(turns, body.len / JSON_SLICE_BYTES);
+    cr_assert_gt(exchange.input.len, body.len / 2);
+    ev_check_stop(loop_get(), &counter);
+    free((char *)(uintptr_t)body.ptr);
+}
+
 Test(intake, more_values_than_memory)
 {
     struct str body = body_of("1,", 4 * 1048576);
 
+    cr_assert_str_eq(read_input("/api/things/1", "", body), "too_large");
+    free((char *)(uintptr_t)body.ptr);
+    /* More than the wire carries, though not more than there is room for. */
+    body = body_of("[],", 7 * 1048576);
+    cr_assert_str_eq(read_input("/api/things/1", "", body), "too_large");
+    free((char *)(uintptr_t)body.ptr);
+    body = body_of("0.1,0.1,0.1,\"In the beginning God created\",", 16 * 1048576);
     cr_assert_str_eq(read_input("/api/things/1", "", body), "too_large");
     free((char *)(uintptr_t)body.ptr);
 }
@@ -256,6 +569,19 @@ Test(intake, more_values_than_memory)
 Test(intake, deeper_than_allowed)
 {
     struct str body = body_of("[", 1048576);
+    char text[128];
+
+    for (int lists = JSON_MOST_DEPTH - 1; lists <= JSON_MOST_DEPTH; lists++) {
+        int len = snprintf(text, sizeof(text), "{\"word\":\"a\",\"data\":");
+
+        memset(text + len, '[', (size_t)lists);
+        memset(text + len + lists, ']', (size_t)lists);
+        snprintf(text + len + 2 * lists, 2, "}");
+        if (lists < JSON_MOST_DEPTH)
+            cr_assert_null(read_input("/api/things/1", "", str_of(text)));
+        else
+            assert_issues("/api/things/1", "", text, "json_invalid[\"body\",40]");
+    }
 
     cr_assert_not_null(strstr(read_input("/api/things/1", "", body), "json_invalid"));
     free((char *)(uintptr_t)body.ptr);
