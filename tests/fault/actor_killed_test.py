@@ -8,12 +8,12 @@ import fleet
 
 
 class Locked:
-    """Holds a lock on `users`, so that whatever needs the table waits."""
+    """Holds a lock, on `users` where nothing else is said, so that whatever needs it waits."""
 
-    def __init__(self, url):
+    def __init__(self, url, lock="lock table users in access exclusive mode"):
         self.psql = subprocess.Popen(["psql", "-XAtq", "-d", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      text=True)
-        self.psql.stdin.write("begin; lock table users in access exclusive mode; select 'locked';\n")
+        self.psql.stdin.write(f"begin; {lock}; select 'locked';\n")
         self.psql.stdin.flush()
         assert self.psql.stdout.readline().strip() == "locked"
 

@@ -252,6 +252,11 @@ class Books:
 # ---- what must be as before ----
 
 
+FLIGHT = ("lectern_exchanges_in_flight", "lectern_calls_outstanding", "lectern_mailbox_", "lectern_database_waiting",
+          "lectern_fibers_alive", "lectern_http_connections ",
+          *(f'lectern_database_connections{{state="{state}"' for state in ("busy", "taken", "cleaning")))
+
+
 class Standing:
     """What processes hold when nothing is asked of them."""
 
@@ -267,24 +272,23 @@ class Standing:
                 found[key] = float(value)
         return found
 
+    def nothing_in_flight(self, name, numbers=None, but="nothing"):
+        """No call, fiber, client or statement. `but`: what is not looked at."""
+        numbers = numbers or self.numbers(name)
+        return not any(value for key, value in numbers.items() if key.startswith(FLIGHT) and not key.startswith(but))
+
     def look(self):
-        """What each running process holds, or None while something is in flight."""
+        """What each running process holds beside its connections to PostgreSQL; None while something is in flight."""
         held = {}
         for process in [p for p in self.lectern.processes if p.running()]:
             try:
                 numbers = self.numbers(process.name)
             except (OSError, http.client.HTTPException):
                 return None
-            flight = [key for key, value in numbers.items() if value != 0 and key.startswith((
-                "lectern_exchanges_in_flight", "lectern_calls_outstanding", "lectern_mailbox_",
-                "lectern_database_waiting", "lectern_fibers_alive", "lectern_http_connections "))]
-            flight += [key for key, value in numbers.items() if value != 0 and key.startswith(
-                "lectern_database_connections") and any(f'"{s}"' in key for s in ("busy", "taken", "cleaning"))]
-            if flight:
+            if not self.nothing_in_flight(process.name, numbers):
                 return None
-            connected = sum(value for key, value in numbers.items() if key.startswith(
-                "lectern_database_connections") and any(f'"{s}"' in key for s in ("idle", "outdated")))
-            # Each connection to PostgreSQL has one descriptor; the rest does not change.
+            connected = sum(numbers.get(f'lectern_database_connections{{state="{state}"}}', 0)
+                            for state in ("idle", "outdated"))
             held[process.name] = len(os.listdir(f"/proc/{process.pid}/fd")) - connected
         return held
 
