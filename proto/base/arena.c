@@ -264,8 +264,9 @@ static bool buffer_grow(struct buffer *buffer, size_t need)
     if (room > buffer->limit_bytes)
         room = buffer->limit_bytes;
     data = buffer_move(buffer, room);
-    if (data == NULL && room > need) {
-        room = need;
+    /* Near the limit: half as much more, so that it does not come down to growing by each piece. */
+    while (data == NULL && room > need) {
+        room = need + (room - need) / 2;
         data = buffer_move(buffer, room);
     }
     if (data == NULL)
