@@ -197,6 +197,16 @@ static void gone(void *arg)
     end_all(instance);
 }
 
+/* A call did not go out after all, and nothing says which one: whoever waits for this actor asks
+ * another, as when it is gone. */
+static void dropped(void *arg)
+{
+    struct instance *instance = arg;
+
+    instance->silent = true; /* until the next pong */
+    end_all(instance);
+}
+
 void instance_tick(struct instance *instance, int64_t now_us)
 {
     int64_t period_us = instance->silent || !instance->ready ? PING_AGAIN_US : PING_US;
@@ -225,7 +235,7 @@ struct instance *instance_open(const char *name, const char *endpoint,
                                const struct instance_limits *limits)
 {
     static const struct link_events events = {
-        .received = received, .garbage = garbage, .here = here, .gone = gone};
+        .received = received, .garbage = garbage, .dropped = dropped, .here = here, .gone = gone};
     struct instance *instance = calloc(1, sizeof(*instance));
 
     if (instance == NULL) {
@@ -271,9 +281,12 @@ int instance_send(struct instance *instance, struct outstanding *call,
 {
     char room[HEADER_BYTES];
     struct buffer header;
-    int result = -1;
 
     assert(call->instance == NULL);
+    if (!instance->connected) {
+        errno = EHOSTUNREACH;
+        return -1;
+    }
     call->id = pending_add(instance->limits->pending, call);
     if (call->id == 0) {
         errno = ENOBUFS;
@@ -285,17 +298,14 @@ int instance_send(struct instance *instance, struct outstanding *call,
     header.data = room;
     header.room = sizeof(room);
     frame_request(&header, request);
-    if (header.failed)
+    if (header.failed || body.len > WIRE_MOST_BODY_BYTES) {
         errno = EMSGSIZE;
-    else
-        result = link_send(instance->link, NULL, buffer_str(&header), body);
-    if (result != 0) {
-        instance->silent = instance->silent || errno == EHOSTUNREACH; /* until the next pong */
         pending_remove(instance->limits->pending, call->id);
         return -1;
     }
     call->bytes = header.len + body.len;
     list_add(instance, call);
+    link_post(instance->link, NULL, buffer_str(&header), body);
     return 0;
 }
 

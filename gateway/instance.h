@@ -65,8 +65,9 @@ bool instance_has_room(const struct instance *instance, size_t bytes);
 /* Asks how it is, where that is due; to be called some times a second. */
 void instance_tick(struct instance *instance, int64_t now_us);
 
-/* Sends a call; sets the request's version and id. 0; -1 with errno of link_send(), or ENOBUFS: too
- * many calls of this gateway are under way. */
+/* Sends a call at the end of this turn; sets the request's version and id. 0; -1 with errno
+ * EHOSTUNREACH: it is not there, EMSGSIZE, or ENOBUFS: too many calls of this gateway are under
+ * way. */
 int instance_send(struct instance *instance, struct outstanding *call,
                   struct common_request *request, struct str body) MUST;
 
