@@ -296,6 +296,15 @@ bool balance_ready(const struct balance *balance, struct buffer *list)
     return missing.count == 0;
 }
 
+bool balance_settled(const struct balance *balance)
+{
+    for (unsigned i = 0; i < balance->count; i++)
+        for (const struct instance *at = balance->teams[i].instances; at != NULL; at = at->next)
+            if (!instance_usable(at))
+                return false;
+    return true;
+}
+
 struct instance *balance_first(const struct balance *balance, const char *domain)
 {
     return team_of(balance, domain)->instances;

@@ -35,6 +35,9 @@ enum choice balance_choose(struct balance *balance, const char *domain, struct s
  * that they wait for. Whether nothing is. */
 bool balance_ready(const struct balance *balance, struct buffer *list);
 
+/* Whether each instance that was found so far has answered. */
+bool balance_settled(const struct balance *balance);
+
 /* The domain's instances, linked by `next`; NULL: none. For those who look at all of them. */
 struct instance *balance_first(const struct balance *balance, const char *domain);
 

@@ -323,7 +323,8 @@ static void start(struct listener *listener)
     listener->retry.data = listener;
     listener->fresh.data = listener;
     listener->emptied.data = listener;
-    ev_io_start(loop_get(), &listener->accepting);
+    if (!listener->config.waits)
+        ev_io_start(loop_get(), &listener->accepting);
 }
 
 struct listener *listener_open(const struct listener_config *config)
@@ -347,6 +348,11 @@ struct listener *listener_open(const struct listener_config *config)
     register_stats();
     start(listener);
     return listener;
+}
+
+void listener_accept(struct listener *listener)
+{
+    accept_again(listener);
 }
 
 const char *listener_address(const struct listener *listener)

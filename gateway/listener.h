@@ -27,6 +27,7 @@ struct listener_config {
     const char *address;  /* `host:port`, `[v6]:port`; port 0: any */
     int fd;               /* a listening socket that was handed over, else -1 */
     unsigned connections; /* most at one time; 0: 20,000 */
+    bool waits;        /* clients are accepted from listener_accept() on; until then they queue */
     size_t body_bytes; /* of all bodies that are held at one time, beyond 16 KiB each; 0: 256 MiB */
     struct listener_times times;              /* deadlines */
     const struct connection_handler *handler; /* outlives the listener */
@@ -35,6 +36,9 @@ struct listener_config {
 /* Opens the listener on the loop; it takes a given `fd`. May wait for the resolver: call it at
  * start-up. NULL after having logged why. */
 struct listener *listener_open(const struct listener_config *config) MUST;
+
+/* Begins to accept, where the configuration says that it waits for this. */
+void listener_accept(struct listener *listener);
 
 /* The address it listens on, for people: `127.0.0.1:8000`. */
 const char *listener_address(const struct listener *listener);

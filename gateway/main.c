@@ -24,7 +24,9 @@ enum {
     PATH_BYTES = STATE_BYTES + 80,
     PINGS_MOST = 1024, /* places in the table of what is pending, beside the exchanges' */
     SPARE_FIBERS = 8,
-    LAST_TURNS_MOST = 1000
+    LAST_TURNS_MOST = 1000,
+    LOOK_MS = 5,    /* between looks whether actors answer */
+    LOOKS_MOST = 60 /* then clients are told that they do not */
 };
 
 static struct gateway {
@@ -38,6 +40,8 @@ static struct gateway {
     struct proxies *proxies;        /* the same */
     struct listener *listener;      /* for clients */
     struct admin *admin;            /* for probes; NULL: off */
+    ev_timer look;                  /* whether actors answer, before clients are accepted */
+    unsigned looks;                 /* so far */
     ev_timer grace;                 /* ends a drain that takes too long */
     bool draining;                  /* SIGTERM came */
 } gateway;
@@ -199,6 +203,7 @@ static void open_listener(void)
     struct listener_config config = {
         .address = options->http,
         .fd = -1,
+        .waits = true,
         .connections = (unsigned)options->connections,
         .times = times_of(options),
         .handler = &exchange_handler,
@@ -208,6 +213,22 @@ static void open_listener(void)
     if (gateway.listener == NULL)
         end_with(EX_OSERR);
     log_info(&process, "clients connect to %s", listener_address(gateway.listener));
+}
+
+/* A gateway that joins others does not take clients from them before it can ask for them. */
+static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)events;
+    if (!balance_settled(gateway.setup.balance) && gateway.looks++ < LOOKS_MOST)
+        return;
+    ev_timer_stop(loop, timer);
+    listener_accept(gateway.listener);
+}
+
+static void await_actors(void)
+{
+    ev_timer_init(&gateway.look, on_look, 0., LOOK_MS * 1e-3);
+    ev_timer_start(loop_get(), &gateway.look);
 }
 
 static void check_ready(struct admin_missing *missing, void *arg)
@@ -290,6 +311,7 @@ static void end_exchanges(void)
 
 static void close_all(void)
 {
+    ev_timer_stop(loop_get(), &gateway.look);
     ev_timer_stop(loop_get(), &gateway.grace);
     listener_close(gateway.listener);
     admin_close(gateway.admin);
@@ -324,6 +346,7 @@ int main(int argc, char **argv)
     open_actors();
     exchange_open(&gateway.setup);
     open_listener();
+    await_actors();
     open_admin();
     loop_run();
     close_all();

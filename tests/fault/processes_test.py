@@ -94,6 +94,26 @@ class Gateways(fleet.LecternTest):
         ground.report(f"gateway-2 killed, {lost} connections broke", took, books)
         before.is_back(self)
 
+    def test_one_that_joins_is_not_noticed(self):
+        """It accepts clients only when it can ask for them. One that leaves may reset who waits in its queue."""
+        books = ground.Books(self.lectern, may_bad=(), may_lose=True)
+        try:
+            for _ in range(5):
+                books.wait_for_some(5)
+                third = self.lectern.gateway(3)
+                fleet.wait_for("its clients", lambda: self.metric_of("gateway-3", "lectern_http_connections_total"))
+                self.assertEqual(third.stop(), 0)
+        finally:
+            books.going = False
+        books.close(self)
+        self.assertLessEqual(len(books.lost), 5)
+
+    def metric_of(self, name, line):
+        try:
+            return self.lectern.metric(name, line)
+        except OSError:
+            return 0
+
     def test_killed_with_calls_under_way(self):
         user = self.lectern.new_user()
         before = ground.Standing(self.lectern)

@@ -507,6 +507,30 @@ Test(exchange, a_write_without_a_word_is_unknown)
     stage_close();
 }
 
+/* What it answers may have been done. */
+Test(exchange, a_write_with_a_reply_that_is_none_is_unknown)
+{
+    static const struct str bodies[] = {{"", 0}, {"\xc1", 1}, {"\x80", 1}, {"\x90", 1}};
+    struct actor *actor;
+    struct taken taken;
+    int fd;
+
+    stage_open(NULL);
+    actor = actor_open("bible-1");
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(*bodies); i++) {
+        taken = ask_chapter(actor, CHAPTER "&save=1", "", &fd);
+        actor_reply(actor, &taken, (struct common_reply){.v = 0}, bodies[i]);
+        expect(client_read(fd), 504, "{\"detail\":\"Outcome unknown\"}");
+    }
+    taken = ask_chapter(actor, CHAPTER "&save=1", "", &fd);
+    actor_reply(actor, &taken, (struct common_reply){.v = 9}, chapter_body());
+    expect(client_read(fd), 504, "{\"detail\":\"Outcome unknown\"}");
+    taken = ask_chapter(actor, CHAPTER "&save=1", "", &fd);
+    actor_reply_fault(actor, &taken, "a_fault_of_tomorrow", STR("\x80"));
+    expect(client_read(fd), 504, "{\"detail\":\"Outcome unknown\"}");
+    stage_close();
+}
+
 Test(exchange, a_client_that_leaves_takes_its_call_back)
 {
     struct actor *actor;
