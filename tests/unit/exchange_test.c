@@ -595,6 +595,8 @@ Test(exchange, who_leaves_gets_no_more_calls)
     taken = actor_take(actors[1 - which]);
     taken.header.id = 0;
     actor_reply_fault(actors[1 - which], &taken, "leaving", STR("\x80"));
+    while (strstr(client_ask("GET /ready", "")->body, "\"user\"") == NULL)
+        continue; /* until the gateway has heard it */
     cr_assert_eq(client_ask("GET /api/user/session", COOKIE)->status, 503);
     client_leave(fd);
     stage_close();
