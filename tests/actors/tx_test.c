@@ -299,6 +299,41 @@ Test(tx, each_step_is_a_transaction)
     caller_close();
 }
 
+static int fail_then_commit(struct call *call, void *arg)
+{
+    cr_expect_eq(tx_run(call, two_and_a_failure, arg), -1);
+    failure_clear(&call->failure);
+    cr_expect_eq(plain(call, &tx_read), 0);
+    cr_expect_not(call->db->has_committed, "nothing stays of it");
+    cr_expect_eq(tx_run(call, two, arg), 0);
+    cr_expect(call->db->has_committed);
+    return 0;
+}
+
+static int write_singly(struct call *call, void *arg)
+{
+    (void)arg;
+    cr_expect_not(call->db->has_committed);
+    if (insert(call, 3) != 0)
+        return -1;
+    cr_expect(call->db->has_committed);
+    return 0;
+}
+
+Test(tx, a_call_knows_that_something_of_it_stays)
+{
+    struct pool_config config = caller_config(database());
+    struct task steps_task = {.kind = KIND_steps, .handler = fail_then_commit};
+    struct task single_task = {.kind = KIND_single, .handler = write_singly};
+
+    caller_open(&config, true);
+    caller_run(&steps_task);
+    caller_run(&single_task);
+    cr_expect_eq(steps_task.result, 0, "%s", steps_task.failure.text);
+    cr_expect_eq(single_task.result, 0, "%s", single_task.failure.text);
+    caller_close();
+}
+
 /* ---- retrying ---- */
 
 static unsigned runs;
