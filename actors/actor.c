@@ -12,6 +12,7 @@
 #include "frame.h"
 #include "runtime.h"
 #include "tally.h"
+#include "url.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +109,7 @@ static void open_database(const struct domain *domain)
         .application_name = program_name,
     };
 
+    database_find_private(options->database_url, actor.seat.state);
     actor.pool = pool_open(&config);
 }
 

@@ -126,18 +126,20 @@ static int find_socket(struct seat *seat, const char *state, const char *listen)
 
 int seat_open(struct seat *seat, const struct actor_options *options, const char *domain)
 {
-    char state[SEAT_STATE_BYTES];
     int code;
 
     seat->lock = -1;
     snprintf(seat->name, sizeof(seat->name), "%s-%s", domain, options->instance);
-    if (option_state(options->state, state, sizeof(state)) != 0)
+    if (option_state(options->state, seat->state, sizeof(seat->state)) != 0)
         return EX_CONFIG;
-    snprintf(seat->admin_file, sizeof(seat->admin_file), "%s/run/%s.admin", state, seat->name);
-    code = find_socket(seat, state, options->listen);
+    if (option_become_owner(seat->state) != 0)
+        return EX_NOPERM;
+    snprintf(seat->admin_file, sizeof(seat->admin_file), "%s/run/%s.admin", seat->state,
+             seat->name);
+    code = find_socket(seat, seat->state, options->listen);
     if (code == 0)
-        code = make_folders(seat, state);
-    return code == 0 ? take_lock(seat, state) : code;
+        code = make_folders(seat, seat->state);
+    return code == 0 ? take_lock(seat, seat->state) : code;
 }
 
 void seat_close(struct seat *seat)

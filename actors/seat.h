@@ -11,6 +11,7 @@ enum {
 
 struct seat {
     char name[72];                      /* `user-1` */
+    char state[SEAT_STATE_BYTES];       /* the state folder */
     char endpoint[SEAT_PATH_BYTES + 8]; /* what is bound */
     char admin_file[SEAT_PATH_BYTES];   /* says where the admin address is */
     int lock;                           /* of the lock file, held while the process lives */

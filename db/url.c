@@ -3,6 +3,8 @@
 #include "url.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 
 /* `scheme` without `+driver`. */
 static struct str without_driver(struct str scheme)
@@ -31,4 +33,30 @@ int database_url_normalize(const char *url, char *out, size_t room_bytes)
         return -1;
     len = snprintf(out, room_bytes, "postgresql%s", colon);
     return len >= 0 && (size_t)len < room_bytes ? 0 : -1;
+}
+
+static bool is_set(const char *variable)
+{
+    const char *value = getenv(variable);
+
+    return value != NULL && value[0] != '\0';
+}
+
+void database_find_private(const char *url, const char *state)
+{
+    char folder[DATABASE_URL_MAX], path[DATABASE_URL_MAX + 32];
+    struct stat status;
+
+    if ((url != NULL && url[0] != '\0') || is_set("PGHOST") || is_set("PGHOSTADDR") ||
+        is_set("PGSERVICE"))
+        return;
+    if (snprintf(folder, sizeof(folder), "%s/run", state) >= (int)sizeof(folder))
+        return;
+    snprintf(path, sizeof(path), "%s/.s.PGSQL.5432", folder);
+    if (stat(path, &status) != 0 || !S_ISSOCK(status.st_mode))
+        return;
+    setenv("PGHOST", folder, 1);
+    setenv("PGPORT", "5432", 1);
+    setenv("PGUSER", "lectern", 0);
+    setenv("PGDATABASE", "lectern", 0);
 }

@@ -133,6 +133,8 @@ static void find_places(void)
 
     if (option_state(options->state, gateway.state, sizeof(gateway.state)) != 0)
         end_with(EX_CONFIG);
+    if (option_become_owner(gateway.state) != 0)
+        end_with(EX_NOPERM);
     make_folder(gateway.state);
     snprintf(run, sizeof(run), "%s/run", gateway.state);
     make_folder(run);

@@ -1,6 +1,6 @@
 /* The database of sub-commands that speak to it directly. They wait: there is no loop here. */
 #include "database.h"
-
+#include "base/option.h"
 #include "url.h"
 
 #include <stdio.h>
@@ -23,7 +23,7 @@ static void complain(const char *command, const char *message)
 
 PGconn *cli_connect(const char *command, int *code)
 {
-    char url[DATABASE_URL_MAX];
+    char url[DATABASE_URL_MAX], state[256];
     /* what the URL says overrides what stands before it, and is overridden by nothing */
     const char *keys[] = {"connect_timeout", "application_name", "dbname", NULL};
     const char *values[] = {"10", "lectern", url, NULL};
@@ -34,8 +34,11 @@ PGconn *cli_connect(const char *command, int *code)
         *code = EX_CONFIG;
         return NULL;
     }
-    if (url[0] == '\0')
+    if (url[0] == '\0') {
         keys[2] = NULL;
+        if (option_state(getenv("LECTERN_STATE"), state, sizeof(state)) == 0)
+            database_find_private(url, state);
+    }
     conn = PQconnectdbParams(keys, values, 1);
     if (PQstatus(conn) == CONNECTION_OK)
         return conn;

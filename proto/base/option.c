@@ -9,8 +9,12 @@
 #include "option_source.h"
 #include "option_value.h"
 #include <assert.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -284,4 +288,29 @@ int option_state(const char *given, char *out, size_t out_bytes)
     }
     memcpy(out, path, strlen(path) + 1);
     return 0;
+}
+
+static int become(uid_t user, gid_t group)
+{
+    const struct passwd *entry = getpwuid(user);
+
+    if (entry != NULL && initgroups(entry->pw_name, entry->pw_gid) != 0)
+        return -1;
+    if (entry == NULL && setgroups(0, NULL) != 0)
+        return -1;
+    return setgid(entry != NULL ? entry->pw_gid : group) == 0 ? setuid(user) : -1;
+}
+
+int option_become_owner(const char *state)
+{
+    char run[1024];
+    struct stat status;
+
+    snprintf(run, sizeof(run), "%s/run", state);
+    if (geteuid() != 0 || stat(run, &status) != 0 || status.st_uid == 0)
+        return 0;
+    if (become(status.st_uid, status.st_gid) == 0)
+        return 0;
+    fprintf(stderr, "%s: cannot become its owner: %s\n", run, strerror(errno));
+    return -1;
 }

@@ -117,3 +117,8 @@ void option_close(void);
  * $XDG_STATE_HOME/lectern, else ~/.local/state/lectern. Into `out`; -1 and a line on stderr when it
  * is too long for the sockets in it (a UNIX socket's path ends at 107 bytes). */
 int option_state(const char *given, char *out, size_t out_bytes);
+
+/* Where root calls and the folder `run` of the state is another user's, becomes that user, for
+ * good, so that what is started by hand fits to what runs there. 0, or -1 and a line on stderr. At
+ * start-up only. */
+int option_become_owner(const char *state) MUST;

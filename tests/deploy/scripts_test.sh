@@ -103,6 +103,26 @@ make_user() {
     curl -s -m 5 -o /dev/null "http://$LECTERN_HTTP/api/user/session"
 }
 
+# Whether an actor answered a passage at least once, asked for some at a time.
+was_used() {
+    local admin=$LECTERN_STATE/run/$1.admin n asked=()
+
+    [[ -r $admin ]] || return 1
+    for n in 1 2 3 4 5 6 7 8; do
+        curl -s -m 5 -o /dev/null \
+            "http://$LECTERN_HTTP/api/passage?book=John&chapter=$n&verse_start=1" &
+        asked+=($!)
+    done
+    wait "${asked[@]}"
+    curl -s -m 5 "http://$(cat "$admin")/metrics" |
+        grep -q '^lectern_requests_total{method="bible.passage"} [1-9]'
+}
+
+ends_well() {
+    kill -TERM "$1"
+    wait "$1"
+}
+
 # ---- the two Lecterns ----
 
 FOLDER=$(mktemp -d /tmp/ldep.XXXXXX)
@@ -161,6 +181,11 @@ kill -KILL "${doomed[@]}" 2>/dev/null || true
 expect "up after everything was killed" up
 expect "all are ready" all_ready
 expect "the data is there" test "$(users)" == "$kept"
+
+"$LECTERN_STATE/bin/lectern-bible" --instance 2 2>"$FOLDER/by-hand.log" &
+by_hand=$!
+expect "an actor started by hand is used" soon was_used bible-2
+expect "and ends on SIGTERM" ends_well "$by_hand"
 
 before=$(pids)
 old=$(pid_of lectern-gateway-1)
