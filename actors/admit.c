@@ -88,6 +88,8 @@ static int take_op(struct arrival *arrival)
 
 static int64_t budget_us(const struct method *method, int64_t asked_ms)
 {
+    if (asked_ms != INT_ABSENT && asked_ms <= 0)
+        return 0;
     if (asked_ms != INT_ABSENT)
         return TIME_MS(asked_ms < BUDGET_MOST_MS ? asked_ms : BUDGET_MOST_MS);
     switch (method->kind) {

@@ -241,11 +241,10 @@ class ByMessage(fleet.LecternTest):
                                ({"budget": "1"}, "malformed"), ({"budget": -2**63}, "timeout"), ({"budget": 2**64 - 1}, "ok"),
                                ({"user": 7}, "malformed"), ({"user": "\0"}, "malformed"), ({"trace": []}, "malformed"),
                                ({"trace": "x" * 3000}, "ok"), ({"validator": 1}, "malformed"), ({"more": {"a": [1]}}, "ok")):
-            with self.subTest(change=str(change)[:80]):
-                header = {k: v for k, v in {**base, **change}.items() if v is not None or k != "method"}
-                self.clients["bible"].send_frames(msgpack.packb(header), b"\x80")
-                head, _ = self.clients["bible"].receive()
-                self.assertEqual((head["id"], head["status"]), (7, status))
+            header = {k: v for k, v in {**base, **change}.items() if v is not None or k != "method"}
+            self.clients["bible"].send_frames(msgpack.packb(header), b"\x80")
+            head, _ = self.clients["bible"].receive()
+            self.assertEqual((head["id"], head["status"]), (7, status), str(change)[:80])
         for header in (b"", b"\xc0", b"\x80", b"\x90", b"\xff" * 100, msgpack.packb({"v": 1, "method": "bible.translations"}),
                        msgpack.packb({**base, "id": -1}), msgpack.packb({**base, "id": "7"}), msgpack.packb({**base, "id": 1.5}),
                        msgpack.packb({**base, "x": "y" * 9000}), b"\xdf\xff\xff\xff\xff", b"\x91" * 5000):
