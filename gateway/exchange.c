@@ -24,6 +24,10 @@ enum {
     REFUSAL_BYTES = 256
 };
 
+/* How long an answer is served before its validator is asked for again: with the time that an actor
+ * takes to see a new import, less than a minute. */
+#define CACHE_FRESH_US TIME_S(30)
+
 static struct {
     const struct exchange_setup *setup;
     unsigned count; /* exchanges in flight */
@@ -31,6 +35,8 @@ static struct {
 
 STAT_LABELED(exchange_seconds, histogram, "method", "From the read request to its answer.");
 STAT_LABELED(guard_refused_total, counter, "limit", "Requests over a limit of a minute.");
+STAT(cache_hits_total, counter, "Answers from the cache that no actor was asked for.");
+STAT(cache_bytes_held, gauge, "Bytes of answers in the cache.");
 STAT(exchanges_in_flight, gauge, "Requests that wait for their answer.");
 
 /* ---- the life of an exchange ---- */
@@ -64,6 +70,7 @@ static void exchange_end(struct exchange *exchange)
         stat_observe_at(&exchange_seconds, exchange->method->number,
                         time_now_us() - exchange->begun_us);
     exchanges.count--;
+    cache_release(exchange->setup->cache, exchange->cached);
     arena_clear(&arena);
 }
 
@@ -144,7 +151,9 @@ static int travel(struct exchange *exchange, const struct method *method, struct
     if (method == exchange->method) {
         trip->user = exchange->user;
         trip->affinity = exchange->affinity;
-        if (!exchange->writes && method->verb == VERB_GET)
+        if (exchange->cached != NULL)
+            trip->validator = exchange->cached->validator;
+        else if (!exchange->writes && method->verb == VERB_GET)
             trip->validator = reply_known_validator(exchange->head);
     }
     if (trip_run(trip) == 0)
@@ -218,11 +227,45 @@ static void set_deadline(struct exchange *exchange)
         exchange->deadline_us = exchange->begun_us + exchange->setup->options->write_deadline;
 }
 
+/* ---- the cache ---- */
+
+static bool may_be_cached(const struct exchange *exchange)
+{
+    return exchange->method->immutable && !exchange->writes && exchange->setup->cache != NULL;
+}
+
+/* Answers from the cache, where an actor said not long ago that it holds. */
+static bool answer_fresh(struct exchange *exchange)
+{
+    if (!may_be_cached(exchange))
+        return false;
+    exchange->cached =
+        cache_hold(exchange->setup->cache, exchange->method->number, exchange->input);
+    if (exchange->cached == NULL ||
+        exchange->begun_us - exchange->cached->checked_us > CACHE_FRESH_US)
+        return false;
+    stat_add(&cache_hits_total, 1);
+    reply_cached(exchange);
+    return true;
+}
+
+/* The actor, or what it needs, is away for the moment. */
+static bool is_away(const struct exchange *exchange)
+{
+    const struct fault *fault = exchange->failure.fault;
+
+    if (fault == NULL)
+        fault = exchange->trip.fault;
+    return fault != NULL && (fault->retry || fault == &fault_timeout);
+}
+
 static int handle(struct exchange *exchange)
 {
     if (intake_read(exchange) != 0)
         return -1;
     set_deadline(exchange);
+    if (answer_fresh(exchange))
+        return 0;
     exchange->arena.limit_bytes += REPLY_BYTES;
     if (count_write(exchange) != 0)
         return -1;
@@ -236,8 +279,13 @@ static void run(void *arg)
 {
     struct exchange *exchange = arg;
 
+    int error;
+
     fiber_announce(exchange->method->name, exchange->id);
-    if (handle(exchange) != 0)
+    error = handle(exchange);
+    if (exchange->cached != NULL && is_away(exchange))
+        reply_cached(exchange);
+    else if (error != 0)
         reply_failure(exchange);
     else
         reply_result(exchange);
@@ -433,6 +481,8 @@ static void refresh_stats(void *arg)
 {
     (void)arg;
     stat_set(&exchanges_in_flight, exchanges.count);
+    if (exchanges.setup->cache != NULL)
+        stat_set(&cache_bytes_held, (double)cache_bytes(exchanges.setup->cache));
 }
 
 void exchange_open(const struct exchange_setup *setup)
@@ -446,6 +496,8 @@ void exchange_open(const struct exchange_setup *setup)
     stat_register_labels(&exchange_seconds, names, METHOD_COUNT);
     stat_register_labels(&guard_refused_total, limits, 2);
     stat_register(&exchanges_in_flight);
+    stat_register(&cache_hits_total);
+    stat_register(&cache_bytes_held);
     stat_on_render(refresh_stats, NULL);
     trip_register_stats();
     service_open();

@@ -1,13 +1,15 @@
 /* A request and its answer: one fiber that reads top to bottom.
  *
- *   read the input and check it (intake.c) -> count it against the minute's limits (guard.c) ->
- * know for whom it is -> ask an actor (trip.c) -> say what came back (reply.c)
+ *   read the input and check it (intake.c) -> answer what the cache has (cache.c) -> count it
+ * against the minute's limits (guard.c) -> know for whom it is -> ask an actor (trip.c) -> say what
+ * came back (reply.c)
  *
  * Everything works from the contract's tables; no message is known here by name but the one that
  * makes users. When the client leaves, the fiber is cancelled and what it asked for taken back. */
 #pragma once
 
 #include "base/log.h"
+#include "cache.h"
 #include "connection.h"
 #include "guard.h"
 #include "headers.h"
@@ -21,6 +23,7 @@ struct exchange_setup {
     const struct gateway_options *options;
     struct balance *balance;
     struct guard *guard;
+    struct cache *cache; /* of immutable answers; NULL: none are kept */
     const struct proxies *proxies;
     const struct cors *cors;
     const struct headers *headers;
@@ -55,6 +58,7 @@ struct exchange {
     bool limited;                         /* `rate` is shown */
     bool by_address;                      /* the address was counted, not the user */
     struct trip trip;                     /* to the actor; its reply */
+    struct cached *cached;                /* what the cache has for it, held; NULL: nothing */
 };
 
 /* The handler for the listener's connections. */

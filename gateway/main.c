@@ -168,6 +168,8 @@ static void open_setup(void)
     if (gateway.cors != NULL)
         setup->headers = gateway.headers = headers_new(gateway.cors, setup->production);
     setup->guard = guard_new();
+    if (options->cache > 0)
+        setup->cache = cache_new((size_t)options->cache);
     if (setup->proxies == NULL || setup->headers == NULL || setup->guard == NULL) {
         log_error(&process, "cannot begin: %s", wrong[0] != '\0' ? wrong : "no memory");
         end_with(EX_OSERR);
@@ -327,6 +329,7 @@ static void close_all(void)
     cors_free(gateway.cors);
     proxies_free(gateway.proxies);
     guard_free(gateway.setup.guard);
+    cache_free(&gateway.setup.cache);
     stat_close();
     arena_trim();
     log_info(&process, "ends");

@@ -36,6 +36,8 @@
            "how often it is looked whether a client reads its answer at the least rate")           \
     OPTION(send_rate, bytes, "LECTERN_SEND_RATE", "1KiB", 1, 1073741824, reloadable,               \
            "bytes a second that a client reads of an answer, at least")                            \
+    OPTION(cache, bytes, "LECTERN_CACHE", "16MiB", 0, 4294967296, fixed,                           \
+           "memory for answers that hold until the next import of a Bible; 0: none are kept")      \
     OPTION(trusted_proxies, text, "LECTERN_TRUSTED_PROXIES", "", 0, 0, fixed,                      \
            "networks whose X-Forwarded-For is believed: `10.0.0.0/8,::1`")                         \
     OPTION(environment, text, "ENVIRONMENT", "development", 0, 0, fixed,                           \

@@ -240,22 +240,21 @@ struct str reply_known_validator(const struct http_head *head)
     return is_validator(value) ? value : NO_STR;
 }
 
-/* ETag and Cache-Control, for answers that have a validator; `*tag` is the quoted one. */
-static struct str validator_fields(struct exchange *exchange, struct str *tag)
+/* ETag and Cache-Control for an answer with that validator; `*tag` is the quoted one. Absent where
+ * there is none, or it cannot stand in a tag. */
+static struct str validator_fields(struct exchange *exchange, struct str validator, bool public,
+                                   struct str *tag)
 {
-    struct str validator = exchange->trip.reply.validator;
     struct buffer fields;
 
     *tag = NO_STR;
-    if (validator.ptr == NULL && str_is(exchange->trip.reply.status, "not_modified"))
-        validator = exchange->trip.validator;
     if (exchange->writes || !is_validator(validator))
         return NO_STR;
     buffer_init(&fields, &exchange->arena, FIELDS_BYTES);
     buffer_add_text(&fields, "ETag: \"");
     buffer_add_str(&fields, validator);
     buffer_add_text(&fields, "\"\r\nCache-Control: ");
-    if (exchange->trip.reply.public)
+    if (public)
         buffer_add_text(&fields, "public, max-age=3600\r\n");
     else
         buffer_add_text(&fields, "private, max-age=3600\r\n");
@@ -301,28 +300,73 @@ void reply_not_modified(struct exchange *exchange, struct str more)
     give(exchange, &answer, more);
 }
 
+void reply_cached(struct exchange *exchange)
+{
+    struct str tag;
+    struct str more = validator_fields(exchange, exchange->cached->validator, true, &tag);
+
+    if (tag.ptr != NULL && http_none_match(exchange->head, tag))
+        reply_not_modified(exchange, more);
+    else
+        reply_json(exchange, exchange->method->status, more, exchange->cached->body);
+}
+
+/* The actor said that the validator holds that was sent along: the cache's, else the client's. */
+static void reply_unchanged(struct exchange *exchange)
+{
+    struct str tag, more;
+
+    if (exchange->cached != NULL) {
+        exchange->cached->checked_us = time_now_us();
+        reply_cached(exchange);
+        return;
+    }
+    more = validator_fields(exchange, exchange->trip.validator, exchange->trip.reply.public, &tag);
+    reply_not_modified(exchange, more);
+}
+
+/* Puts an answer that is the same for everybody into the cache, in the place of what it had. */
+static void keep(struct exchange *exchange, struct str validator, struct str body)
+{
+    struct cache *cache = exchange->setup->cache;
+    struct cached answer = {.validator = validator, .body = body, .checked_us = time_now_us()};
+
+    if (cache == NULL || exchange->writes || !exchange->method->immutable)
+        return;
+    if (exchange->trip.reply.public && validator.ptr != NULL)
+        cache_store(cache, exchange->method->number, exchange->input, &answer);
+    else if (exchange->cached != NULL)
+        cache_forget(cache, exchange->cached);
+}
+
 void reply_result(struct exchange *exchange)
 {
+    struct str validator = exchange->trip.reply.validator;
     struct str tag, more;
     struct buffer body;
 
     if (exchange->connection == NULL)
         return;
     if (exchange->trip.fault != NULL) {
+        if (exchange->cached != NULL)
+            cache_forget(exchange->setup->cache, exchange->cached);
         reply_actor_fault(exchange);
         return;
     }
-    more = validator_fields(exchange, &tag);
-    if (str_is(exchange->trip.reply.status, "not_modified") ||
-        (tag.ptr != NULL && http_none_match(exchange->head, tag))) {
-        reply_not_modified(exchange, more);
+    if (str_is(exchange->trip.reply.status, "not_modified")) {
+        reply_unchanged(exchange);
         return;
     }
     buffer_init(&body, &exchange->arena, JSON_BYTES);
-    if (write_output(exchange, &body) == 0) {
-        reply_json(exchange, exchange->method->status, more, buffer_str(&body));
+    if (write_output(exchange, &body) != 0) {
+        fail_output(exchange);
+        reply_failure(exchange);
         return;
     }
-    fail_output(exchange);
-    reply_failure(exchange);
+    keep(exchange, validator, buffer_str(&body));
+    more = validator_fields(exchange, validator, exchange->trip.reply.public, &tag);
+    if (tag.ptr != NULL && http_none_match(exchange->head, tag))
+        reply_not_modified(exchange, more);
+    else
+        reply_json(exchange, exchange->method->status, more, buffer_str(&body));
 }

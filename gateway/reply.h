@@ -15,6 +15,9 @@ void reply_failure(struct exchange *exchange);
 /* The trip brought a reply: the output, 304, or the actor's fault. */
 void reply_result(struct exchange *exchange);
 
+/* The answer that the cache has for it, or 304. */
+void reply_cached(struct exchange *exchange);
+
 /* JSON of our own. `more` are further field lines, each with CRLF; may be absent. */
 void reply_json(struct exchange *exchange, int status, struct str more, struct str body);
 

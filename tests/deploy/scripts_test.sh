@@ -110,7 +110,7 @@ was_used() {
     [[ -r $admin ]] || return 1
     for n in 1 2 3 4 5 6 7 8; do
         curl -s -m 5 -o /dev/null \
-            "http://$LECTERN_HTTP/api/passage?book=John&chapter=$n&verse_start=1" &
+            "http://$LECTERN_HTTP/api/passage?book=John&chapter=$n&verse_start=$((RANDOM % 25 + 1))" &
         asked+=($!)
     done
     wait "${asked[@]}"

@@ -198,6 +198,7 @@ class Lectern:
             "LECTERN_STATE": self.state,
             "LECTERN_HTTP": f"127.0.0.1:{self.port}",
             "DATABASE_URL": self.url,
+            "LECTERN_CACHE": "0",  # so that requests reach the actors
             **(env or {}),
         }
         self.wanted = (gateways, actors)
