@@ -15,6 +15,7 @@ CLOSE = b"Connection: close\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 HIDDEN = b"GET /health HTTP/1.1\r\nHost: h\r\nX-Request-Id: hidden\r\nConnection: close\r\n\r\n"
 HEAD_BYTES, TARGET_BYTES, FIELDS, BODY_BYTES = 16384, 8192, 100, 2 * 1024 * 1024
+PATIENT = {"NEW_USER_LIMIT": "0", **{f"LECTERN_{name}_DEADLINE": "10m" for name in ("HEAD", "IDLE", "BODY", "SEND")}}
 CUT_MOST = 300  # longer requests are not cut at every place
 PASSAGE = b"/api/passage?book=John&chapter=1&verse_start="
 
@@ -268,7 +269,7 @@ SENT = ([(request + HIDDEN, expected + [200]) for request, expected in FINE]
 class Framing(fleet.LecternTest):
     """Each request of the tables with another one behind it."""
 
-    options = {"env": {"NEW_USER_LIMIT": "0"}}
+    options = {"env": PATIENT}
 
     def check(self, sent, heard, how):
         for (request, expected), got in zip(sent, heard):
@@ -322,7 +323,7 @@ def sized(what, total):
 
 
 class Limits(fleet.LecternTest):
-    options = {"env": {"NEW_USER_LIMIT": "0"}}
+    options = {"env": PATIENT}
 
     def talk(self, *scripts):
         return clients.talk(self.lectern.port, list(scripts))
@@ -461,9 +462,9 @@ class Limits(fleet.LecternTest):
 class Rude(fleet.LecternTest):
     """Clients that stall, leave or take nothing; deadlines are short."""
 
-    options = {"env": {"NEW_USER_LIMIT": "0", "LECTERN_HEAD_DEADLINE": "400ms", "LECTERN_IDLE_DEADLINE": "700ms",
-                       "LECTERN_BODY_DEADLINE": "400ms", "LECTERN_SEND_DEADLINE": "400ms", "LECTERN_SEND_RATE": "1MiB",
-                       "LECTERN_READ_DEADLINE": "700ms", "LECTERN_LOG_LEVEL": "warn"}}
+    options = {"env": {"NEW_USER_LIMIT": "0", "LECTERN_HEAD_DEADLINE": "2s", "LECTERN_IDLE_DEADLINE": "2s",
+                       "LECTERN_BODY_DEADLINE": "2s", "LECTERN_SEND_DEADLINE": "500ms", "LECTERN_SEND_RATE": "1MiB",
+                       "LECTERN_READ_DEADLINE": "3s", "LECTERN_LOG_LEVEL": "warn"}}
 
     def gauge(self, name):
         return self.lectern.metric("gateway-1", f"lectern_{name}")
