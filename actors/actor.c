@@ -212,6 +212,7 @@ static void drain(void *arg)
 static void close_all(void)
 {
     ev_timer_stop(loop_get(), &actor.drain);
+    standstill_close(&actor.standstill);
     if (actor.domain->close != NULL)
         actor.domain->close();
     work_close(&actor);
@@ -245,6 +246,7 @@ int actor_main(const struct domain *domain, int argc, char **argv)
     open_mailbox(domain);
     open_database(domain);
     open_link();
+    standstill_open(&actor.standstill);
     open_admin();
     if (domain->open != NULL)
         domain->open(&actor);

@@ -24,7 +24,8 @@ struct arrival {
     struct actor *actor;           /* which got it */
     const struct link_peer *from;  /* who sent it */
     uint64_t peer_hash;            /* of `from` */
-    int64_t now_us;                /* when it came */
+    int64_t came_us;               /* when it came; at the earliest, where that is not known */
+    int64_t now_us;                /* when it was taken */
     struct arena arena;            /* the call's, once it is one */
     struct common_request request; /* its header; texts in the arena */
     struct str body;               /* ZeroMQ's bytes */
@@ -102,6 +103,11 @@ static int64_t budget_us(const struct method *method, int64_t asked_ms)
     }
 }
 
+static int64_t deadline_us(const struct arrival *arrival, const struct method *method)
+{
+    return arrival->came_us + budget_us(method, arrival->request.budget);
+}
+
 static const struct handler *find_handler(struct arrival *arrival)
 {
     struct str name = arrival->request.method;
@@ -129,7 +135,7 @@ static int check_room(struct arrival *arrival, const struct handler *handler)
     }
     if (find(arrival) != NULL)
         return fail(arrival, malformed, "id: %" PRId64 " is in flight", arrival->request.id);
-    if (budget_us(handler->method, arrival->request.budget) <= 0) {
+    if (deadline_us(arrival, handler->method) <= arrival->now_us) {
         stat_add(&expired_total, 1);
         return fail(arrival, timeout, "it came without time");
     }
@@ -148,7 +154,7 @@ static void fill_call(struct call *call, const struct arrival *arrival, const st
 
     call_init(call, method, 0);
     call->arena = arrival->arena;
-    call->deadline_us = arrival->now_us + budget_us(method, request->budget);
+    call->deadline_us = deadline_us(arrival, method);
     call->user = user_of(request);
     call->client = request->client;
     call->validator = request->validator;
@@ -172,7 +178,7 @@ static struct mail *mail_new(struct arrival *arrival, const struct handler *hand
     mail->id = arrival->request.id;
     mail->hash = mail_hash(arrival->peer_hash, mail->id);
     mail->bytes = arrival->bytes;
-    mail->came_us = arrival->now_us;
+    mail->came_us = arrival->came_us;
     return mail;
 }
 
@@ -245,6 +251,8 @@ static void received(void *arg, const struct link_peer *from, struct str header,
     struct arrival arrival = {.actor = arg, .from = from, .body = body};
 
     arrival.now_us = arrival.actor->heard_us = time_now_us();
+    arrival.came_us =
+        arrival.now_us - standstill_age_us(&arrival.actor->standstill, arrival.now_us);
     arrival.peer_hash = peer_hash(from);
     arrival.bytes = header.len + body.len;
     peers_heard(&arrival.actor->peers, from, arrival.peer_hash, arrival.now_us);

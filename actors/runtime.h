@@ -5,6 +5,7 @@
 #include "mailbox.h"
 #include "options.h"
 #include "seat.h"
+#include "standstill.h"
 #include <ev.h>
 
 struct admin;
@@ -24,6 +25,7 @@ struct actor {
     struct work *works;                            /* its own, under way */
     struct every *everies;                         /* what it does again and again */
     bool draining;                                 /* SIGTERM came */
+    struct standstill standstill;                  /* whether nothing ran */
     int64_t heard_us;                              /* when the last message came */
     int64_t drain_us;                              /* when the drain's time is over */
     ev_timer drain;                                /* looks whether all has ended */

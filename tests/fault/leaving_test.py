@@ -3,6 +3,7 @@
 And what is past its deadline starts nothing.
 """
 
+import signal
 import socket
 import struct
 import time
@@ -131,6 +132,25 @@ class Expired(fleet.LecternTest):
             self.assertEqual(self.statuses(sock, EXPIRED), {"timeout": EXPIRED})
         self.assertEqual(self.queries(), before)
         self.assertEqual(self.lectern.metric("user-1", "lectern_expired_total"), expired + EXPIRED)
+
+    def test_time_that_passed_while_nothing_ran(self):
+        """The actor was stopped while they came, for longer than they had."""
+        before, count = self.queries(), EXPIRED // fleet.SLOW
+        with dealer(self.lectern.socket_of("user")) as sock:
+            self.send(sock, EXPIRED + 1, 5000)
+            self.assertEqual(self.statuses(sock, 1), {"ok": 1})
+            self.actor.kill(signal.SIGSTOP)
+            for number in range(1, count + 1):
+                self.send(sock, number, 1000)
+            time.sleep(3)
+            self.actor.kill(signal.SIGCONT)
+            began = time.monotonic()
+            found = self.statuses(sock, count)
+            print(f"while nothing ran: {found}, in {time.monotonic() - began:.2f} s", flush=True)
+            self.assertEqual(found, {"timeout": count})
+            self.assertEqual(self.queries(), before + 1)
+            self.send(sock, EXPIRED + 2, 1000)
+            self.assertEqual(self.statuses(sock, 1), {"ok": 1})
 
 
 if __name__ == "__main__":
