@@ -174,7 +174,8 @@ static int read_content(struct call *call, struct str text, struct parts *parts)
     size_t offset;
 
     if (json_read(&call->arena, text, &parts->items, &why, &offset) != 0)
-        return fail(call, internal, "a chapter's content: %s", why != NULL ? why : "no memory");
+        return why != NULL ? fail(call, internal, "a chapter's content: %s", why)
+                           : fail(call, busy, "no memory for a chapter's content");
     if (parts->items.type != MSGPACK_OBJECT_ARRAY)
         return fail(call, internal, "a chapter's content is no list");
     parts->content = pack(call, &parts->items);

@@ -92,6 +92,27 @@ class Points(unittest.TestCase):
             time.sleep(DEADLINE_S + 0.3)  # until the last one who waits in vain has stopped to
 
 
+class Limits(unittest.TestCase):
+    """Arenas that are really too small, without anything injected."""
+
+    def test_a_call_with_little_memory(self):
+        """Chapters up to some size are answered and stored; larger ones are refused truly."""
+        with fleet.Lectern(env={"LECTERN_CALL_MEMORY": "64KiB", "WRITE_ENDPOINT_LIMIT": "0"}) as lectern:
+            standing = ground.Standing(lectern)
+            found = {}
+            for chapter in list(range(1, 151)) * 2:
+                answer = lectern.get(f"/api/chapter?book=Psalms&chapter={chapter}&save=true")
+                stored = lectern.sql(f"select count(*) from saved_passages where chapter = {chapter}") == "1"
+                unknown = answer.status == 504 and answer.json == ground.UNKNOWN
+                found.setdefault((answer.status, unknown), []).append(chapter)
+                self.assertTrue(unknown or stored == (answer.status == 200), f"{chapter}: {answer.status}, {answer.body}")
+            print("64 KiB a call:", {key: len(value) for key, value in found.items()}, flush=True)
+            self.assertLessEqual({status for status, _ in found}, {200, 503, 504})
+            self.assertIn((200, False), found)
+            self.assertGreater(len(found), 1, "nothing was too large")
+            standing.is_back(self)
+
+
 def case(point):
     return lambda self: self.try_point(point)
 
