@@ -10,8 +10,9 @@ enum query_kind { QUERY_KINDS(QUERY_KIND_ENUM) QUERY_KIND_COUNT };
 
 #define ERROR_CLASSES(CLASS)                                                                       \
     CLASS(busy)                                                                                    \
-    CLASS(unavailable) CLASS(outcome_unknown) CLASS(conflict) CLASS(timeout) CLASS(cancelled)      \
-        CLASS(unknown_user) CLASS(other)
+    CLASS(unavailable)                                                                             \
+    CLASS(outcome_unknown) CLASS(conflict) CLASS(timeout) CLASS(cancelled) CLASS(unknown_user)     \
+        CLASS(other)
 #define ERROR_CLASS_ENUM(name) ERROR_##name,
 enum error_class { ERROR_CLASSES(ERROR_CLASS_ENUM) ERROR_CLASS_COUNT };
 #undef ERROR_CLASS_ENUM
