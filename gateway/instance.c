@@ -198,13 +198,15 @@ static void gone(void *arg)
 }
 
 /* A call did not go out after all, and nothing says which one: whoever waits for this actor asks
- * another, as when it is gone. */
+ * another, as when it is gone. It is asked at once how it is. */
 static void dropped(void *arg)
 {
     struct instance *instance = arg;
 
     instance->silent = true; /* until the next pong */
     end_all(instance);
+    if (instance->connected)
+        ping(instance, time_now_us());
 }
 
 void instance_tick(struct instance *instance, int64_t now_us)

@@ -549,6 +549,8 @@ static int send_post(void *socket, struct post *post)
 {
     const struct link_peer *to = &post->to;
 
+    if (INJECT(link_nobody) || INJECT(link_full))
+        return -1;
     if (send_envelope(socket, to) != 0)
         return -1;
     if (zmq_msg_send(&post->header, socket, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
