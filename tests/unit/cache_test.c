@@ -66,7 +66,7 @@ Test(cache, a_newer_answer_replaces_an_older_one)
 Test(cache, what_is_longest_unused_goes_first)
 {
     static char body[1000];
-    char input[8];
+    char input[16];
 
     store(1, STR("kept"), (struct str){body, sizeof(body)});
     for (int i = 0; i < 1000; i++) {
@@ -83,7 +83,7 @@ Test(cache, what_is_held_stays_whole_when_it_goes)
 {
     static char body[1000];
     struct cached *held;
-    char input[8];
+    char input[16];
 
     store(1, STR("held"), STR("body"));
     held = cache_hold(cache, 1, STR("held"));

@@ -51,6 +51,7 @@ static _Noreturn void become_gateway(const char *const *settings)
     setenv("LECTERN_STATE", stage.state, 1);
     setenv("LECTERN_HTTP", "127.0.0.1:0", 1);
     setenv("LECTERN_LOG_LEVEL", "debug", 1);
+    setenv("LECTERN_CACHE", "0", 1); /* so that each request reaches an actor */
     setenv("LECTERN_CACHE", "0", 1); /* so that requests reach the actors */
     for (; settings != NULL && *settings != NULL; settings++)
         putenv((char *)*settings);
