@@ -8,11 +8,11 @@
 enum query_kind { QUERY_KINDS(QUERY_KIND_ENUM) QUERY_KIND_COUNT };
 #undef QUERY_KIND_ENUM
 
+/* clang-format off */
 #define ERROR_CLASSES(CLASS)                                                                       \
-    CLASS(busy)                                                                                    \
-    CLASS(unavailable)                                                                             \
-    CLASS(outcome_unknown) CLASS(conflict) CLASS(timeout) CLASS(cancelled) CLASS(unknown_user)     \
-        CLASS(other)
+    CLASS(busy) CLASS(unavailable) CLASS(outcome_unknown) CLASS(conflict)                          \
+    CLASS(timeout) CLASS(cancelled) CLASS(unknown_user) CLASS(other)
+/* clang-format on */
 #define ERROR_CLASS_ENUM(name) ERROR_##name,
 enum error_class { ERROR_CLASSES(ERROR_CLASS_ENUM) ERROR_CLASS_COUNT };
 #undef ERROR_CLASS_ENUM
