@@ -90,6 +90,8 @@ static void open_base(void)
     log_open(actor.seat.name, (enum log_level)log_level_of(options->log_level),
              strcmp(options->log_format, "json") == 0);
     loop_open(options->watchdog);
+    if (strcmp(options->scheduling, "batch") == 0)
+        loop_gather();
     fiber_open((unsigned)options->mailbox + OWN_FIBERS);
     link_open();
 }

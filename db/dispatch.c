@@ -9,7 +9,8 @@
 #include "pool_state.h"
 
 enum {
-    BATCHES_MOST = 2,       /* of reads in flight on one connection */
+    BATCHES_MOST = 8,       /* of reads in flight on one connection */
+    BATCH_READS = 16,       /* behind one sync: the answers of some are taken while others run */
     WRITES_MOST = 2,        /* in flight on one connection */
     WRITE_YOUNG_US = 10000, /* nobody stands behind a write that takes longer */
 };
@@ -42,7 +43,8 @@ static void send_batch(struct pool *pool, struct conn *conn)
     unsigned sent = 0;
 
     conn_move(conn, CONN_busy);
-    while (pool->reads.first != NULL && conn_room(conn) > 2 * CONN_REQUEST_SLOTS) {
+    while (pool->reads.first != NULL && sent < BATCH_READS &&
+           conn_room(conn) > 2 * CONN_REQUEST_SLOTS) {
         struct request *request = pool->reads.first;
         bool alone = request->alone;
 

@@ -344,6 +344,8 @@ int main(int argc, char **argv)
     find_places();
     open_log();
     loop_open(gateway.options.watchdog);
+    if (strcmp(gateway.options.scheduling, "batch") == 0)
+        loop_gather();
     loop_signals(drain, reload, NULL); /* wait for the loop; before anybody can know this process */
     fiber_open((unsigned)gateway.options.exchanges + SPARE_FIBERS);
     link_open();

@@ -27,7 +27,7 @@
 #include <zmq.h>
 
 enum {
-    POSTS_MOST = 64,
+    POSTS_MOST = 16,   /* wait for the turn's end; then they go, so that the peer can begin */
     TAKE_MOST = 64,    /* messages a turn */
     FRAMES_MOST = 4,   /* routing id, delimiter, header, body */
     LINGER_MS = 2000,  /* of a closed socket */

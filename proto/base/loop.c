@@ -10,9 +10,12 @@
 #include "stat.h"
 #include "time.h"
 #include <assert.h>
+#include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -216,6 +219,14 @@ void loop_open(int64_t watchdog_us)
     ev_prepare_start(loop.ev, &loop.sleeps);
     ev_idle_init(&loop.restless, on_restless);
     ev_set_priority(&loop.restless, EV_MINPRI);
+}
+
+void loop_gather(void)
+{
+    const struct sched_param none = {0};
+
+    if (sched_setscheduler(0, SCHED_BATCH, &none) != 0)
+        log_warn(&process, "no SCHED_BATCH: %s", strerror(errno));
 }
 
 void loop_run(void)

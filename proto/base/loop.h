@@ -17,6 +17,11 @@ struct ev_loop *loop_get(void);
  * than this are logged (0: off). */
 void loop_open(int64_t watchdog_us);
 
+/* Asks the kernel to schedule this process, and the threads that it makes from now on, as
+ * SCHED_BATCH (sched(7)): waking it does not interrupt who runs, so that more work is there when it
+ * begins. */
+void loop_gather(void);
+
 /* Runs until loop_stop(). */
 void loop_run(void);
 void loop_stop(void);

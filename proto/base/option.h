@@ -83,6 +83,9 @@ struct option_row {
            "least level that is logged (one of: debug info warn error)")                           \
     OPTION(log_format, choice, "LECTERN_LOG_FORMAT", "logfmt", 0, 0, fixed,                        \
            "form of a log line (one of: logfmt json)")                                             \
+    OPTION(scheduling, choice, "LECTERN_SCHEDULING", "batch", 0, 0, fixed,                         \
+           "what the kernel is told: batch lets the process gather work before it is woken, "      \
+           "which is faster under load (one of: batch normal)")                                    \
     OPTION(watchdog, duration, "LECTERN_WATCHDOG", "50ms", 0, 0, fixed,                            \
            "turns of the loop longer than this are logged; 0: none")                               \
     OPTION(drain, duration, "LECTERN_DRAIN", "30s", 0, 0, fixed,                                   \
