@@ -4,7 +4,7 @@
  * ends they are copied, so that each value takes its room and no more. A scalar that the end of a
  * slice cuts is kept in `token` until it is whole. */
 #include "json.h"
-#include "text.h"
+#include <errno.h>
 #include <stdlib.h>
 
 enum state {
@@ -333,8 +333,7 @@ static bool number_form(const char *text, bool *integer)
 static int end_number(struct json_reader *reader)
 {
     msgpack_object value = {.type = MSGPACK_OBJECT_FLOAT64};
-    struct str text;
-    int64_t number;
+    long long number;
     bool integer;
 
     buffer_add_char(&reader->scalar, '\0');
@@ -346,8 +345,10 @@ static int end_number(struct json_reader *reader)
         value.via.f64 = strtod(reader->scalar.data, NULL);
         return add_value(reader, &value);
     }
-    text = (struct str){reader->scalar.data, reader->scalar.len - 1};
-    (void)text_integer(text, &number);
+    errno = 0;
+    number = strtoll(reader->scalar.data, NULL, 10);
+    if (errno == ERANGE && number < 0)
+        number = INT64_MIN + 1; /* the least number itself is no saturated one */
     if (number < 0) {
         value.type = MSGPACK_OBJECT_NEGATIVE_INTEGER;
         value.via.i64 = number;

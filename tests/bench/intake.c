@@ -1,9 +1,6 @@
 /* How long the loop is held while a large JSON body is read, checked and encoded for its message:
  * the longest turn for each of several shapes, the turns, and the time of all of them. Times are
- * the thread's own, without what other processes took.
- *
- *   bench_intake [MIB]
- */
+ * the thread's own, without what other processes took. */
 #include "intake.h"
 #include "base/loop.h"
 #include "base/time.h"
@@ -152,9 +149,9 @@ static int measure(const struct shape *shape, size_t len)
     return result;
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    size_t len = (size_t)(argc > 1 ? atoi(argv[1]) : BODY_MIB) * MIB;
+    size_t len = (size_t)BODY_MIB * MIB;
     int failed = 0;
 
     contract_open();
