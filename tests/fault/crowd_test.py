@@ -149,7 +149,7 @@ class Crowd(fleet.LecternTest):
         fleet.wait_for("all to have come", lambda: self.lectern.metric(
             "gateway-1", "lectern_http_connections_total") >= came + MANY * 9 // 10)
         fleet.wait_for("all to be gone", lambda: self.connected() == 1)
-        fleet.wait_for("their descriptors too", lambda: self.descriptors() == descriptors)
+        fleet.wait_for("their descriptors too", lambda: self.descriptors() <= descriptors)
         print(f"{MANY} clients that came and went: {self.memory() - before:.1f} MiB more; then {self.latencies()}")
         fleet.wait_for("no request in flight",
                        lambda: self.lectern.metric("gateway-1", "lectern_exchanges_in_flight") == 0)
