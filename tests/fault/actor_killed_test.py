@@ -86,7 +86,7 @@ class TwoInstances(fleet.LecternTest):
         fleet.wait_for("all of them in one", lambda: self.lectern.metric("user-2", "lectern_mailbox_calls") == 50)
         lock.release()
         self.assertEqual([a.status for a in asked.wait()], [200] * 50)
-        self.assertEqual(self.lectern.get("/ready").status, 200)
+        fleet.wait_for("/ready", lambda: self.lectern.get("/ready").status == 200)
 
     def test_a_second_instance_is_used_within_a_second_and_leaves_without_a_trace(self):
         third = self.lectern.actor("bible", 3)
