@@ -142,6 +142,8 @@ REFUSED = [
     (get(H, b"X : y\r\n"), 400),
     (get(H, b"Content-Length : 0\r\n"), 400),
     (get(H, b"Content-Length\t: 0\r\n"), 400),
+    (get(H, b"Content-Length: 0\t\r\n"), 400),
+    (get(H, b"Transfer-Encoding: chunked \t\r\n"), 400),
     (get(H, b": y\r\n"), 400),
     (get(H, b"X\r\n"), 400),
     (get(H, b"X Y: z\r\n"), 400),

@@ -5,7 +5,7 @@
  * not complete, or ends the connection. Compared are method, target, version, fields, framing,
  * body, where the next request begins, and whether there is one. Allowed differences, each seen:
  *   - llhttp knows a list of methods: one that is HTTP_OTHER here it may refuse;
- *   - it refuses a tab behind Content-Length and Transfer-Encoding, and some extensions of chunks;
+ *   - it refuses some extensions of chunks;
  *   - a trailer that frames means something to it and may be refused; here trailers are dropped;
  *   - `Proxy-Connection: close` closes there, and not here;
  *   - HTTP/1.0 with `Connection: keep-alive, close` closes here, and not there; so does `close`
@@ -200,22 +200,6 @@ static void same_head(const struct http_head *head, const struct oracle *oracle)
         HOLDS(may_close(head), "the connection goes on: llhttp says %d", oracle->keep_alive);
 }
 
-/* Whether a tab follows the value of a field that says where the body ends. */
-static bool has_tab_behind(const struct http_head *head)
-{
-    static const char *const names[] = {"content-length", "transfer-encoding"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-        struct str value = http_field(head, names[i]);
-
-        while (value.ptr != NULL && value.ptr[value.len] == ' ')
-            value.len++;
-        if (value.ptr != NULL && value.ptr[value.len] == '\t')
-            return true;
-    }
-    return false;
-}
-
 /* Whether llhttp may refuse what is valid, or wait for more of it. */
 static bool may_refuse(const struct request *request, const struct oracle *oracle, struct str bytes)
 {
@@ -223,8 +207,6 @@ static bool may_refuse(const struct request *request, const struct oracle *oracl
         return true;
     if (oracle->end != ORACLE_REFUSED)
         return false;
-    if (has_tab_behind(&request->head))
-        return true;
     if (oracle->in_trailers)
         return strstr(oracle->why, "Content-Length") || strstr(oracle->why, "Transfer-Encoding");
     return request->head.framing == HTTP_CHUNKED &&

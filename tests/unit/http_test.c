@@ -147,7 +147,10 @@ static const struct {
     {POST "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n", HTTP_two_framings},
     /* Transfer codings. */
     {POST "Transfer-Encoding: chunked\r\n\r\n", HTTP_fine},
-    {POST "transfer-encoding:CHUNKED\t\r\n\r\n", HTTP_fine},
+    {POST "transfer-encoding:\tCHUNKED \r\n\r\n", HTTP_fine},
+    {POST "Transfer-Encoding: chunked\t\r\n\r\n", HTTP_bad_coding},
+    {POST "Transfer-Encoding: chunked \t\r\n\r\n", HTTP_bad_coding},
+    {POST "Content-Length: 5 \t\r\n\r\n", HTTP_bad_length},
     {POST "Transfer-Encoding: gzip, chunked\r\n\r\n", HTTP_bad_coding},
     {POST "Transfer-Encoding: chunked, identity\r\n\r\n", HTTP_bad_coding},
     {POST "Transfer-Encoding: identity\r\n\r\n", HTTP_bad_coding},
