@@ -24,7 +24,7 @@ PACKAGES_RUN=(runit curl ca-certificates procps libsword-utils sword-text-web sw
 PACKAGES_SERVER=(postgresql)        # for a private database
 PACKAGES_CLIENT=(postgresql-client) # for one that is elsewhere
 PACKAGES_TEST=(g++ clang clang-format libclang-rt-14-dev libcriterion-dev libjansson-dev
-    node-llhttp postgresql postgresql-contrib python3 python3-zmq python3-msgpack
+    nginx node-llhttp postgresql postgresql-contrib python3 python3-zmq python3-msgpack
     python3-jsonschema wrk)
 
 # ---- saying things ----
@@ -78,6 +78,26 @@ forbid_main_cluster() {
         'create_main_cluster = false' | as_root tee "$folder/lectern.conf" >/dev/null
 }
 
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@" ||
+        die "apt-get could not install $*"
+}
+
+# Debian starts nginx when it is installed, and at each boot; here only benchmarks want its program.
+# A machine's own policy on starting services is left as it is.
+install_nginx() (
+    policy=/usr/sbin/policy-rc.d
+
+    if [[ ! -e $policy ]]; then
+        trap 'as_root rm -f "$policy"' EXIT
+        trap 'exit 130' INT TERM HUP
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 0755 "$policy"
+    fi
+    apt_install nginx
+    as_root update-rc.d nginx disable
+)
+
 # Installs what is missing of the packages named; nothing is asked of the network otherwise.
 install_packages() {
     local missing
@@ -93,8 +113,8 @@ install_packages() {
         forbid_main_cluster
     fi
     as_root apt-get update -q || die "apt-get update failed"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
-        "${missing[@]}" || die "apt-get could not install ${missing[*]}"
+    [[ " ${missing[*]} " != *" nginx "* ]] || install_nginx
+    apt_install "${missing[@]}"
 }
 
 # ---- the state folder ----
