@@ -11,8 +11,8 @@ STATE=
 RUN_AS=  # the user that processes run as where root calls, else empty
 PRIVATE= # "yes" where this state has its own PostgreSQL
 
-DOMAINS=(user bible)
-PROGRAMS=(lectern lectern-gateway lectern-user lectern-bible)
+DOMAINS=(user bible insight definition chat device_link)
+PROGRAMS=(lectern lectern-gateway "${DOMAINS[@]/#/lectern-}")
 SERVICE_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 STATE_MOST_BYTES=67 # a UNIX socket's path ends at 107, and the longest name in the state takes 40
 

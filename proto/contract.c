@@ -61,7 +61,8 @@ const struct fault *const faults[] = {
 #include "contract.def"
     NULL};
 
-const char *const domains[] = {"user", "bible", NULL};
+const char *const domains[] = {"user", "bible",       "insight", "definition",
+                               "chat", "device_link", NULL};
 
 struct method methods[METHOD_COUNT];
 

@@ -99,6 +99,7 @@ struct method {
     enum rate rate;           /* which limit of a minute counts it */
     const char *writes_when;  /* boolean input: where false, the message only reads */
     bool immutable;           /* for a validator: the gateway may keep the answer */
+    bool pieces;              /* its output may come in several replies; see the wire's page */
     const char *affinity;     /* input by which an instance is chosen, or NULL */
     uint32_t most_body_bytes; /* of its request over HTTP; 0: METHOD_BODY_BYTES */
     struct record in, out;    /* what it takes and gives */

@@ -25,7 +25,7 @@ import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("LECTERN_BUILD", os.path.join(ROOT, "build"))
-DOMAINS = ("user", "bible")
+DOMAINS = ("user", "bible", "insight", "definition", "chat", "device_link")
 TEMPLATE = "lectern_flow_template"
 SLOW = 4 if "asan" in BUILD else 1  # deadlines of the tests themselves, never what they measure
 
