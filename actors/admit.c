@@ -80,8 +80,12 @@ static int take_op(struct arrival *arrival)
             fiber_cancel(mail->call.fiber);
         return 0;
     }
-    if (str_is(op, "credit"))
-        return 0; /* no message here answers in pieces */
+    if (str_is(op, "credit")) {
+        mail = find(arrival);
+        if (mail != NULL)
+            pieces_grant(mail, arrival->request.credit);
+        return 0;
+    }
     return fail(arrival, malformed, "op: there is no %.*s", STR_ARG(op));
 }
 
@@ -93,6 +97,8 @@ static int64_t budget_us(const struct method *method, int64_t asked_ms)
         return 0;
     if (asked_ms != INT_ABSENT)
         return TIME_MS(asked_ms < BUDGET_MOST_MS ? asked_ms : BUDGET_MOST_MS);
+    if (method->pieces)
+        return TIME_MS(BUDGET_STREAM_MS);
     switch (method->kind) {
     case KIND_read:
         return TIME_MS(BUDGET_READ_MS);
@@ -179,6 +185,7 @@ static struct mail *mail_new(struct arrival *arrival, const struct handler *hand
     mail->hash = mail_hash(arrival->peer_hash, mail->id);
     mail->bytes = arrival->bytes;
     mail->came_us = arrival->came_us;
+    mail->credit = arrival->request.credit;
     return mail;
 }
 

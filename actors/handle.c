@@ -85,15 +85,18 @@ static int run_once(struct mail *mail, const void *in, void *out)
 
     memset(out, 0, call->method->out.size_bytes);
     result = mail->handler->run(call, in, out);
+    call_scope_keep(call);
     if (result != 0 && call->failure.fault == NULL)
         fail(call, internal, "the handler did not say why it failed");
     return finish(call, result != 0 ? -1 : 0);
 }
 
-/* `steps` retry each of their transactions themselves. */
-static bool may_run_again(const struct call *call, int runs)
+/* `steps` retry each of their transactions themselves; what was sent cannot be taken back. */
+static bool may_run_again(const struct mail *mail, int runs)
 {
-    if (call->method->kind == KIND_steps || call->method->kind == KIND_stream)
+    const struct call *call = &mail->call;
+
+    if (call->method->kind == KIND_steps || call->method->kind == KIND_stream || mail->pieces > 0)
         return false;
     return runs < RUNS_MOST && db_may_retry(call) && time_now_us() < call->deadline_us;
 }
@@ -106,7 +109,7 @@ static int run(struct mail *mail, const void *in, void *out)
     if (call->failure.fault != NULL)
         return -1;
     for (int runs = 1; run_once(mail, in, out) != 0; runs++) {
-        if (!may_run_again(call, runs))
+        if (!may_run_again(mail, runs))
             return -1;
         failure_clear(&call->failure);
         call->reply_user = call->reply_validator = NO_STR;

@@ -16,7 +16,10 @@ struct mail {
     uint64_t hash;                 /* of both */
     size_t bytes;                  /* that count against the mailbox */
     int64_t came_us;               /* monotonic */
-    struct mail *next;             /* of its bucket */
+    int64_t credit;     /* bytes that may be sent in pieces; INT_ABSENT: one reply only */
+    bool awaits_credit; /* the fiber waits for more of it */
+    unsigned pieces;    /* sent so far */
+    struct mail *next;  /* of its bucket */
 };
 
 struct mailbox {

@@ -41,6 +41,11 @@ extern const struct link_events admit_events;
 /* A fiber's function: handles the mail, answers it, and ends it. */
 void handle_mail(void *mail);
 
+/* ---- list.c ---- */
+
+/* The reader takes so many bytes more. */
+void pieces_grant(struct mail *mail, int64_t bytes);
+
 /* ---- reply.c ---- */
 
 /* Sends two frames when the turn ends; what cannot be sent is counted. */

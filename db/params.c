@@ -1,6 +1,7 @@
 /* Parameters: made by handlers, packed for libpq; see query.h and params.h. Everything travels in
  * binary: numbers big endian, times as microseconds since 2000, text as it is. */
 #include "params.h"
+#include "base/time.h"
 #include "oid.h"
 #include <endian.h>
 #include <limits.h>
@@ -51,7 +52,7 @@ struct param p_time(int64_t epoch_us)
 
     if (epoch_us < INT64_MIN + EPOCH_2000_US) /* INT_ABSENT among them */
         return null_of(OID_timestamptz);
-    wire = htobe64((uint64_t)(epoch_us - EPOCH_2000_US));
+    wire = htobe64((uint64_t)(epoch_us == TIME_LAST ? INT64_MAX : epoch_us - EPOCH_2000_US));
     return number(OID_timestamptz, &wire, sizeof(wire));
 }
 

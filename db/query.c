@@ -183,6 +183,14 @@ int db_query_last(struct call *call, const struct statement *statement, struct p
     return query(call, statement, params, rows, true);
 }
 
+/* Copied, because the rows may go before the call does. */
+static int keep_name(struct call *call, struct str name)
+{
+    if (call->reply_user.ptr == NULL)
+        call->reply_user = arena_copy(&call->arena, name);
+    return call->reply_user.ptr != NULL ? 0 : fail(call, busy, "no memory left in the call");
+}
+
 /* Takes the user's id out of the first column. */
 static int take_user(struct call *call, const struct statement *statement, const struct rows *rows)
 {
@@ -191,6 +199,8 @@ static int take_user(struct call *call, const struct statement *statement, const
     if (rows->count == 0 || row_is_null(rows, 0, column))
         return fail(call, unknown_user, "%s: no user %.*s", statement->name, STR_ARG(call->user));
     call->user_id = (int32_t)row_i64(rows, 0, column);
+    if (PQfnumber(rows->result, "kept") >= 0 && !row_is_null(rows, 0, "kept"))
+        return keep_name(call, row_str(rows, 0, "kept"));
     return 0;
 }
 

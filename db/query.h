@@ -48,7 +48,7 @@ struct param p_str(struct str value);  /* text */
 struct param p_i32(int32_t value);     /* integer */
 struct param p_i64(int64_t value);     /* bigint; INT_ABSENT is NULL */
 struct param p_bool(bool value);       /* boolean */
-struct param p_time(int64_t epoch_us); /* timestamptz; INT_ABSENT is NULL */
+struct param p_time(int64_t epoch_us); /* timestamptz; INT_ABSENT is NULL, TIME_LAST infinity */
 struct param p_json(struct str text);  /* jsonb, from JSON text */
 
 struct params {
@@ -65,9 +65,13 @@ struct params {
 int db_query(struct call *call, const struct statement *statement, struct params params,
              struct rows *rows) MUST;
 
-/* As db_query(), with call->user put in as $1 before `params`; the first column is the user's id
- * (as current_user_id() gives it): NULL or no row is the fault unknown_user, else it becomes
- * call->user_id. */
+/* How a statement for db_query_as_user() begins: whom it acts for, found once. `me.id` is its first
+ * column; `me.kept` is one where the answer is to tell a device that its user was merged. */
+#define WITH_ME "with me as materialized (select id, kept from acting_user($1))"
+
+/* As db_query(), with call->user put in as $1 before `params`; the first column is the user's id:
+ * NULL or no row is the fault unknown_user, else it becomes call->user_id. A column `kept` that is
+ * not NULL becomes call->reply_user. */
 int db_query_as_user(struct call *call, const struct statement *statement, struct params params,
                      struct rows *rows) MUST;
 

@@ -12,6 +12,7 @@
 #include "json.h"
 #include "reply.h"
 #include "service.h"
+#include "stream.h"
 #include "text.h"
 #include <assert.h>
 #include <stdio.h>
@@ -65,7 +66,7 @@ static void exchange_end(struct exchange *exchange)
 {
     struct arena arena = exchange->arena;
 
-    assert(exchange->trip.call.instance == NULL);
+    trip_leave(&exchange->trip);
     if (exchange->method != NULL && exchange->begun_us != 0)
         stat_observe_at(&exchange_seconds, exchange->method->number,
                         time_now_us() - exchange->begun_us);
@@ -287,6 +288,8 @@ static void run(void *arg)
         reply_cached(exchange);
     else if (error != 0)
         reply_failure(exchange);
+    else if (trip_in_pieces(&exchange->trip))
+        stream_run(exchange);
     else
         reply_result(exchange);
     exchange_end(exchange);
@@ -454,6 +457,13 @@ static void on_gone(struct connection *connection)
         exchange_end(exchange);
 }
 
+static void on_drained(struct connection *connection)
+{
+    struct exchange *exchange = connection_attached(connection);
+
+    fiber_wake(exchange->fiber, WAKE_DONE);
+}
+
 static void on_refusal(struct connection *connection, const struct http_head *head, int status,
                        const char *text, struct connection_answer *answer)
 {
@@ -473,6 +483,7 @@ const struct connection_handler exchange_handler = {
     .on_request = on_request,
     .on_gone = on_gone,
     .on_refusal = on_refusal,
+    .on_drained = on_drained,
 };
 
 /* ---- the module ---- */

@@ -107,6 +107,10 @@ static void take_reply(struct instance *instance, const struct common_reply *rep
         stat_add(&wire_late_replies_total, 1);
         return;
     }
+    if (call->more != NULL && str_is(reply->status, "more")) {
+        call->more(call, reply, body);
+        return;
+    }
     list_remove(call);
     if (str_is(reply->status, "leaving"))
         take_leaving(instance);
@@ -150,10 +154,10 @@ static void garbage(void *arg, const struct link_peer *from, size_t frames)
 
 /* ---- coming, going, answering ---- */
 
-static int send_op(struct instance *instance, int64_t id, struct str op)
+static int send_op(struct instance *instance, int64_t id, struct str op, int64_t credit)
 {
     struct common_request request = {
-        .v = WIRE_VERSION, .id = id, .op = op, .budget = INT_ABSENT, .credit = INT_ABSENT};
+        .v = WIRE_VERSION, .id = id, .op = op, .budget = INT_ABSENT, .credit = credit};
     char room[HEADER_BYTES];
     struct buffer header;
 
@@ -170,7 +174,8 @@ static void ping(struct instance *instance, int64_t now_us)
     forget_ping(instance);
     instance->asked_us = now_us;
     instance->ping_id = pending_add(instance->limits->pending, instance);
-    if (instance->ping_id != 0 && send_op(instance, instance->ping_id, STR("ping")) != 0)
+    if (instance->ping_id != 0 &&
+        send_op(instance, instance->ping_id, STR("ping"), INT_ABSENT) != 0)
         forget_ping(instance);
 }
 
@@ -311,6 +316,15 @@ int instance_send(struct instance *instance, struct outstanding *call,
     return 0;
 }
 
+void instance_grant(struct outstanding *call, size_t bytes)
+{
+    struct instance *instance = call->instance;
+
+    if (instance != NULL && send_op(instance, call->id, STR("credit"), (int64_t)bytes) != 0)
+        log_debug(&process, "credit for %lld did not reach %s", (long long)call->id,
+                  instance->name);
+}
+
 void instance_forget(struct outstanding *call, bool cancel)
 {
     struct instance *instance = call->instance;
@@ -318,6 +332,6 @@ void instance_forget(struct outstanding *call, bool cancel)
     if (instance == NULL)
         return;
     list_remove(call);
-    if (cancel && send_op(instance, call->id, STR("cancel")) != 0)
+    if (cancel && send_op(instance, call->id, STR("cancel"), INT_ABSENT) != 0)
         log_debug(&process, "cancel of %lld did not reach %s", (long long)call->id, instance->name);
 }

@@ -20,6 +20,8 @@ struct outstanding {
     size_t bytes;                       /* of its frames */
     /* The reply. It is under way no more; texts and bytes are good until this returns. */
     void (*arrived)(struct outstanding *call, const struct common_reply *reply, struct str body);
+    /* A piece of it, which goes on; NULL: the call takes none. Good until this returns. */
+    void (*more)(struct outstanding *call, const struct common_reply *reply, struct str body);
     /* The instance went. It is under way no more. */
     void (*lost)(struct outstanding *call);
 };
@@ -70,6 +72,9 @@ void instance_tick(struct instance *instance, int64_t now_us);
  * way. */
 int instance_send(struct instance *instance, struct outstanding *call,
                   struct common_request *request, struct str body) MUST;
+
+/* Lets a call under way send `bytes` more in pieces. */
+void instance_grant(struct outstanding *call, size_t bytes);
 
 /* Forgets a call: a reply that still comes goes to nobody. `cancel` tells the actor. Nothing where
  * it is not under way. */

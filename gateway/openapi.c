@@ -265,7 +265,7 @@ static void write_object(struct doc *doc, const struct record *record, bool inpu
 
 static void write_output(struct doc *doc, const struct record *out)
 {
-    if (out->count == 1 && out->fields[0].bare)
+    if (record_is_bare(out))
         write_schema(doc, &out->fields[0], false);
     else
         write_object(doc, out, false);

@@ -24,6 +24,8 @@
            "time for a request that only reads, from when it was read")                            \
     OPTION(write_deadline, duration, "LECTERN_WRITE_DEADLINE", "10s", 1000, 600000000, reloadable, \
            "time for a request that writes")                                                       \
+    OPTION(stream_deadline, duration, "LECTERN_STREAM_DEADLINE", "300s", 1000, 600000000,          \
+           reloadable, "time of an answer that comes in pieces, once its first one is there")      \
     OPTION(head_deadline, duration, "LECTERN_HEAD_DEADLINE", "10s", 1000, 3600000000, reloadable,  \
            "time for the head of a request, from its first byte or from the accept")               \
     OPTION(idle_deadline, duration, "LECTERN_IDLE_DEADLINE", "75s", 1000, 3600000000, reloadable,  \

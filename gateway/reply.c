@@ -99,6 +99,16 @@ void reply_json(struct exchange *exchange, int status, struct str more, struct s
     give(exchange, &answer, more);
 }
 
+void reply_begin(struct exchange *exchange, struct str body)
+{
+    struct connection_answer answer = {
+        .status = exchange->method->status, .content_type = JSON_TYPE, .body = body};
+
+    answer.fields = fields_of(exchange, answer.status, NO_STR);
+    if (exchange->connection != NULL)
+        connection_begin(exchange->connection, &answer);
+}
+
 void reply_plain(struct connection *connection, struct str fields, int status, struct str more,
                  const char *detail)
 {

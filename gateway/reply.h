@@ -21,6 +21,10 @@ void reply_cached(struct exchange *exchange);
 /* JSON of our own. `more` are further field lines, each with CRLF; may be absent. */
 void reply_json(struct exchange *exchange, int status, struct str more, struct str body);
 
+/* The head and the beginning of an answer in pieces, as JSON. The connection stays the exchange's.
+ */
+void reply_begin(struct exchange *exchange, struct str body);
+
 /* 304, with ETag among the `more` field lines. */
 void reply_not_modified(struct exchange *exchange, struct str more);
 

@@ -8,10 +8,20 @@
 #include "base/time.h"
 #include "inject.h"
 #include <errno.h>
+#include <stdlib.h>
 
 #define GRACE_US TIME_MS(150)
 
-enum { TRIES_MOST = 3 };
+enum {
+    TRIES_MOST = 3,
+    PIECES_MOST_BYTES = TRIP_CREDIT_BYTES + WIRE_MOST_BODY_BYTES /* an actor keeps to its credit */
+};
+
+/* A piece that came; its bytes stand behind it. */
+struct trip_piece {
+    struct trip_piece *next;
+    struct str body;
+};
 
 STAT(resends_total, counter, "Calls that were sent again to another actor.");
 
@@ -25,7 +35,7 @@ static struct trip *trip_of(struct outstanding *call)
     return (struct trip *)(void *)((char *)call - offsetof(struct trip, call));
 }
 
-static void keep(struct trip *trip, const struct common_reply *reply, struct str body)
+static void keep_header(struct trip *trip, const struct common_reply *reply)
 {
     trip->reply = *reply;
     trip->reply.status = arena_copy(trip->arena, reply->status);
@@ -39,6 +49,11 @@ static void keep(struct trip *trip, const struct common_reply *reply, struct str
             *rate = *reply->rate;
         trip->reply.rate = rate;
     }
+}
+
+static void keep(struct trip *trip, const struct common_reply *reply, struct str body)
+{
+    keep_header(trip, reply);
     trip->reply_body = INJECT(trip_no_memory) ? NO_STR : arena_copy(trip->arena, body);
 }
 
@@ -49,6 +64,59 @@ static void arrived(struct outstanding *call, const struct common_reply *reply, 
     keep(trip, reply, body);
     trip->state = TRIP_ARRIVED;
     fiber_wake(trip->fiber, WAKE_DONE);
+}
+
+/* ---- pieces ---- */
+
+static void append_piece(struct trip *trip, struct trip_piece *piece)
+{
+    if (trip->last != NULL)
+        trip->last->next = piece;
+    else
+        trip->first = piece;
+    trip->last = piece;
+    trip->waiting_bytes += piece->body.len;
+}
+
+static void drop_pieces(struct trip *trip)
+{
+    while (trip->first != NULL) {
+        struct trip_piece *piece = trip->first;
+
+        trip->first = piece->next;
+        free(piece);
+    }
+    free(trip->taken);
+    trip->last = trip->taken = NULL;
+    trip->waiting_bytes = 0;
+}
+
+/* One that does not fit ends the call: what comes behind it would be no answer. */
+static void more(struct outstanding *call, const struct common_reply *reply, struct str body)
+{
+    struct trip *trip = trip_of(call);
+    struct trip_piece *piece = NULL;
+
+    if (trip->waiting_bytes <= PIECES_MOST_BYTES)
+        piece = malloc(sizeof(*piece) + body.len);
+    if (piece == NULL) {
+        instance_forget(call, true);
+        trip->state = TRIP_LOST;
+        fiber_wake(trip->fiber, WAKE_FAILED);
+        return;
+    }
+    if (trip->reply.status.ptr == NULL)
+        keep_header(trip, reply);
+    piece->next = NULL;
+    piece->body = (struct str){(const char *)(piece + 1), body.len};
+    memcpy(piece + 1, body.ptr, body.len);
+    append_piece(trip, piece);
+    fiber_wake(trip->fiber, WAKE_DONE);
+}
+
+bool trip_in_pieces(const struct trip *trip)
+{
+    return trip->first != NULL;
 }
 
 static void lost(struct outstanding *call)
@@ -68,12 +136,13 @@ static int send_to(struct trip *trip, struct instance *instance)
         .user = trip->user,
         .client = trip->client,
         .validator = trip->validator,
-        .credit = INT_ABSENT,
+        .credit = trip->method->pieces ? TRIP_CREDIT_BYTES : INT_ABSENT,
         .trace = trip->trace,
     };
 
     trip->state = TRIP_AWAY;
     trip->call.arrived = arrived;
+    trip->call.more = trip->method->pieces ? more : NULL;
     trip->call.lost = lost;
     if (instance_send(instance, &trip->call, &request, trip->body) == 0)
         return 0;
@@ -111,13 +180,13 @@ static int out_of_time(struct trip *trip)
     return fail(trip, timeout, "no reply within the deadline");
 }
 
-/* Until the call is under way no more. */
+/* Until the call is under way no more, or a piece is there. */
 static int wait(struct trip *trip)
 {
-    while (trip->state == TRIP_AWAY) {
+    while (trip->state == TRIP_AWAY && trip->first == NULL) {
         switch (fiber_wait(trip->deadline_us + GRACE_US)) {
         case WAKE_TIMEOUT:
-            return trip->state == TRIP_AWAY ? out_of_time(trip) : 0;
+            return trip->state == TRIP_AWAY && trip->first == NULL ? out_of_time(trip) : 0;
         case WAKE_CANCEL:
             instance_forget(&trip->call, true);
             return fail(trip, cancelled, "the client left");
@@ -169,6 +238,8 @@ static int attempt(struct trip *trip, bool *again)
     }
     if (wait(trip) != 0)
         return -1;
+    if (trip->first != NULL)
+        return 0;
     if (trip->state == TRIP_LOST) {
         *again = !trip->writes;
         if (trip->writes)
@@ -191,9 +262,44 @@ int trip_run(struct trip *trip)
         failure_clear(&trip->failure);
         trip->fault = NULL;
         trip->state = TRIP_AWAY;
+        trip->reply.status = NO_STR;
         result = attempt(trip, &again);
         if (!again || tries == TRIES_MOST || time_now_us() >= trip->deadline_us)
             return result;
         stat_add(&resends_total, 1);
     }
+}
+
+static void take_first(struct trip *trip)
+{
+    trip->taken = trip->first;
+    trip->first = trip->taken->next;
+    if (trip->first == NULL)
+        trip->last = NULL;
+    trip->waiting_bytes -= trip->taken->body.len;
+}
+
+int trip_next(struct trip *trip, struct str *piece)
+{
+    *piece = NO_STR;
+    if (trip->taken != NULL)
+        instance_grant(&trip->call, trip->taken->body.len);
+    free(trip->taken);
+    trip->taken = NULL;
+    if (wait(trip) != 0)
+        return -1;
+    if (trip->first != NULL) {
+        take_first(trip);
+        *piece = trip->taken->body;
+        return 0;
+    }
+    if (trip->state == TRIP_LOST)
+        return fail(trip, domain_down, "the actor was lost");
+    return judge(trip);
+}
+
+void trip_leave(struct trip *trip)
+{
+    instance_forget(&trip->call, true);
+    drop_pieces(trip);
 }

@@ -30,10 +30,27 @@ struct trip {
     struct outstanding call;                           /* while it is under way */
     struct fiber *fiber;                               /* that waits */
     enum { TRIP_AWAY, TRIP_ARRIVED, TRIP_LOST } state; /* of the call */
+    struct trip_piece *first, *last;                   /* pieces that came and were not taken */
+    struct trip_piece *taken;                          /* the one that the caller has */
+    size_t waiting_bytes;                              /* of the pieces that were not taken */
 };
+
+/* Bytes of pieces that an actor may send ahead of the client; one piece more may come. */
+enum { TRIP_CREDIT_BYTES = 256 * 1024 };
 
 /* Sends and waits. 0: there is a reply, which may say a fault; -1: there is none (a failure is
  * recorded: domain_down, busy, timeout, outcome_unknown, cancelled, internal). */
 int trip_run(struct trip *trip) MUST;
+
+/* Whether the reply comes in pieces: trip_next() gives the first. */
+bool trip_in_pieces(const struct trip *trip);
+
+/* Waits for the next piece, after the one before was used: the actor may send so much more. 0 with
+ * the piece, good until the next call, or absent when the last reply is there (reply_body, fault);
+ * -1: it was lost, late or cancelled. */
+int trip_next(struct trip *trip, struct str *piece) MUST;
+
+/* Ends what is under way; to be called when the trip is of no more use. */
+void trip_leave(struct trip *trip);
 
 void trip_register_stats(void);

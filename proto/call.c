@@ -26,7 +26,7 @@ int call_on_end(struct call *call, void (*run)(void *arg), void *arg)
     return 0;
 }
 
-void call_close(struct call *call)
+static void run_ends(struct call *call)
 {
     while (call->ends != NULL) {
         struct call_end *end = call->ends;
@@ -34,6 +34,42 @@ void call_close(struct call *call)
         call->ends = end->next;
         end->run(end->arg);
     }
+}
+
+void call_scope_next(struct call *call)
+{
+    struct arena *outer = &call->outer_arena;
+
+    if (call->in_scope) {
+        run_ends(call);
+        arena_clear(&call->arena);
+        return;
+    }
+    *outer = call->arena;
+    call->outer_ends = call->ends;
+    call->in_scope = true;
+    arena_init(&call->arena, outer->limit_bytes - outer->held_bytes);
+    call->ends = NULL;
+}
+
+void call_scope_keep(struct call *call)
+{
+    struct call_end **last = &call->ends;
+
+    if (!call->in_scope)
+        return;
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = call->outer_ends;
+    arena_join(&call->outer_arena, &call->arena);
+    call->arena = call->outer_arena;
+    call->in_scope = false;
+}
+
+void call_close(struct call *call)
+{
+    call_scope_keep(call);
+    run_ends(call);
     arena_clear(&call->arena);
 }
 

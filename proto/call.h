@@ -42,6 +42,11 @@ struct call {
     bool reply_public;          /* shared caches may keep the answer */
     bool reply_not_modified;    /* the caller's validator holds: no output is sent */
 
+    /* While a scope is open: what was taken before it. */
+    struct arena outer_arena;
+    struct call_end *outer_ends;
+    bool in_scope;
+
     struct db_session_head *db; /* the database layer's; NULL before db_attach() */
     int64_t database_us;        /* spent waiting for the database */
     struct call_end *ends;      /* newest first */
@@ -52,6 +57,13 @@ void call_init(struct call *call, const struct method *method, size_t limit_byte
 
 /* Has `run(arg)` run when the call ends, in reverse order. -1 (failure recorded) without memory. */
 int call_on_end(struct call *call, void (*run)(void *arg), void *arg) MUST;
+
+/* Opens a scope: what the call takes from now on is given back, and its ends run, when the next
+ * one is opened. For work in parts that must not pile up. */
+void call_scope_next(struct call *call);
+
+/* Closes the open scope, if there is one; what it holds stays until the call ends. */
+void call_scope_keep(struct call *call);
 
 /* Runs the ends and gives the memory back. */
 void call_close(struct call *call);

@@ -329,6 +329,7 @@ static bool present(const struct field *field, const void *values)
     case TYPE_one:
         return *MEMBER(const void *, values, field) != NULL;
     case TYPE_boolean:
+        return field->need == NEED_required || *MEMBER(bool, values, field);
     case TYPE_list:
         break;
     }

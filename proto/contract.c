@@ -213,6 +213,11 @@ const struct field *record_field(const struct record *record, struct str name)
     return NULL;
 }
 
+bool record_is_bare(const struct record *record)
+{
+    return record->count == 1 && record->fields[0].bare;
+}
+
 bool method_writes(const struct method *method, const void *in)
 {
     if (method->writes_when != NULL) {

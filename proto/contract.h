@@ -20,7 +20,7 @@
  *   str         struct str    text, UTF-8 without U+0000; absent: ptr NULL
  *   integer     int64_t       absent: INT_ABSENT
  *   id          int64_t       a row's id; one past 32 bits is an id that nothing has
- *   boolean     bool          absent: false
+ *   boolean     bool          absent: false; an optional one is left out where it is false
  *   time        int64_t       microseconds since the epoch; in JSON integer milliseconds
  *   iso         int64_t       the same; in JSON ISO 8601 with an offset
  *   any         struct str    the bytes of one msgpack value; in JSON the value
@@ -188,6 +188,9 @@ const struct fault *contract_fault(struct str name);
 
 /* The field of that name, or NULL. */
 const struct field *record_field(const struct record *record, struct str name);
+
+/* Whether the record's one member stands in JSON for the whole. */
+bool record_is_bare(const struct record *record);
 
 /* Whether the message writes, given its checked input: its kind, or its `writes_when`. */
 bool method_writes(const struct method *method, const void *in);

@@ -9,7 +9,7 @@
 enum {
     WIRE_VERSION = 1,
     WIRE_MOST_HEADER_BYTES = 8 * 1024,
-    WIRE_PIECE_BYTES = 64 * 1024 /* a `more` reply's body at most, as a rule */
+    WIRE_PIECE_BYTES = 128 * 1024 /* texts of one piece, as a rule; a row is never divided */
 };
 
 /* Encodes a header into `out`. */

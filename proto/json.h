@@ -45,3 +45,31 @@ void json_write_str(struct buffer *out, struct str text);
  * alone. -1 when the map lacks a member that the record always has, or one is of another type. */
 int json_write_record(struct buffer *out, const struct record *record,
                       const msgpack_object *map) MUST;
+
+/* Parts of the above, for those who write a record bit by bit: a member's value (NULL: it is not
+ * there), its name with what stands around it, and the first `count` members of a map. */
+int json_write_field(struct buffer *out, const struct field *field,
+                     const msgpack_object *value) MUST;
+void json_write_name(struct buffer *out, const struct field *field, bool first);
+int json_write_members(struct buffer *out, const struct record *record, size_t count,
+                       const msgpack_object *map) MUST;
+
+/* An output that comes in pieces, written as the one JSON text that it is. See the wire's page for
+ * how pieces go together. */
+struct json_pieces {
+    const struct record *record; /* of the whole */
+    size_t next;                 /* members before this one have begun */
+    bool in_list;                /* the one before it is a list that may go on */
+    size_t items;                /* of that list so far */
+    bool in_item;                /* the last item's own last list may go on */
+    size_t inner;                /* items of that one so far */
+};
+
+/* Begins the text. */
+void json_pieces_begin(struct json_pieces *pieces, const struct record *record, struct buffer *out);
+
+/* Appends what a piece adds. -1 when it is none of that record, or comes out of order. */
+int json_pieces_add(struct json_pieces *pieces, struct buffer *out, const msgpack_object *map) MUST;
+
+/* Ends the text. -1 when something that the record always has did not come. */
+int json_pieces_end(struct json_pieces *pieces, struct buffer *out) MUST;

@@ -246,38 +246,53 @@ static int write_member(struct buffer *out, const struct field *field, const msg
     return write_typed(out, value, true);
 }
 
-int json_write_record(struct buffer *out, const struct record *record, const msgpack_object *map)
+int json_write_field(struct buffer *out, const struct field *field, const msgpack_object *value)
+{
+    if (value != NULL && value->type != MSGPACK_OBJECT_NIL)
+        return write_member(out, field, value);
+    if (value == NULL && !field->nullable)
+        return -1;
+    buffer_add_text(out, "null");
+    return 0;
+}
+
+void json_write_name(struct buffer *out, const struct field *field, bool first)
+{
+    if (!first)
+        buffer_add_char(out, ',');
+    json_write_str(out, str_of(field->name));
+    buffer_add_char(out, ':');
+}
+
+int json_write_members(struct buffer *out, const struct record *record, size_t count,
+                       const msgpack_object *map)
 {
     bool first = true;
-    bool bare = record->count == 1 && record->fields[0].bare;
 
-    if (map->type != MSGPACK_OBJECT_MAP)
-        return -1;
-    if (!bare)
-        buffer_add_char(out, '{');
-    for (size_t i = 0; i < record->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct field *field = &record->fields[i];
-        struct str name = str_of(field->name);
-        const msgpack_object *value = msgpack_member(map, name);
+        const msgpack_object *value = msgpack_member(map, str_of(field->name));
 
-        if (value == NULL && !field->nullable) {
-            if (field->need == NEED_optional)
-                continue;
-            return -1;
-        }
-        if (!bare) {
-            if (!first)
-                buffer_add_char(out, ',');
-            json_write_str(out, name);
-            buffer_add_char(out, ':');
-        }
+        if (value == NULL && field->need == NEED_optional && !field->nullable)
+            continue;
+        json_write_name(out, field, first);
         first = false;
-        if (value == NULL || value->type == MSGPACK_OBJECT_NIL)
-            buffer_add_text(out, "null");
-        else if (write_member(out, field, value) != 0)
+        if (json_write_field(out, field, value) != 0)
             return -1;
     }
-    if (!bare)
-        buffer_add_char(out, '}');
+    return 0;
+}
+
+int json_write_record(struct buffer *out, const struct record *record, const msgpack_object *map)
+{
+    if (map->type != MSGPACK_OBJECT_MAP)
+        return -1;
+    if (record_is_bare(record))
+        return json_write_field(out, &record->fields[0],
+                                msgpack_member(map, str_of(record->fields[0].name)));
+    buffer_add_char(out, '{');
+    if (json_write_members(out, record, record->count, map) != 0)
+        return -1;
+    buffer_add_char(out, '}');
     return 0;
 }

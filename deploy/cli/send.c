@@ -19,11 +19,12 @@
 enum {
     SEND_TIMEOUT_MS = 10000,
     SEND_MOST_TIMEOUT_MS = 600000,
-    SEND_MARGIN_MS = 500,        /* so that the actor's own `timeout` arrives */
-    SEND_CREDIT_BYTES = 1 << 28, /* a stream is printed as fast as it comes */
+    SEND_MARGIN_MS = 500, /* so that the actor's own `timeout` arrives */
     SEND_ARENA_BYTES = 1 << 28,
     EXIT_FAULT = 1
 };
+
+#define SEND_CREDIT_BYTES ((int64_t)1 << 40) /* pieces are printed as fast as they come */
 
 struct sending {
     struct arena arena;          /* everything of this message */
@@ -33,6 +34,7 @@ struct sending {
     const char *user;            /* anonymous id, or NULL */
     int64_t timeout_ms;          /* time in all */
     int64_t deadline_us;         /* monotonic */
+    struct json_pieces pieces;   /* of the answer, as it is printed; no record: nothing is yet */
 };
 
 static const char help[] =
@@ -233,28 +235,26 @@ static int print_fault(struct sending *sending, const struct client_reply *reply
     return EXIT_FAULT;
 }
 
-static int print_answer(struct sending *sending, const struct client_reply *reply)
+/* Prints what a reply adds to the answer, which may come in pieces; `last`: and its end. */
+static int print_part(struct sending *sending, const struct client_reply *reply, bool last)
 {
     struct buffer text;
+    int error;
 
-    buffer_init(&text, &sending->arena, SEND_ARENA_BYTES);
-    if (json_write_record(&text, &sending->method->out, &reply->body) != 0) {
+    buffer_init(&text, NULL, SEND_ARENA_BYTES);
+    if (sending->pieces.record == NULL)
+        json_pieces_begin(&sending->pieces, &sending->method->out, &text);
+    error = json_pieces_add(&sending->pieces, &text, &reply->body);
+    if (error == 0 && last)
+        error = json_pieces_end(&sending->pieces, &text);
+    if (error != 0)
         fprintf(stderr, "lectern send: the answer lacks what %s always gives\n", sending->message);
-        return EX_PROTOCOL;
-    }
-    print_line(stdout, &text);
-    return EX_OK;
-}
-
-/* A piece of an answer that comes in several: as it is, a line each. */
-static void print_piece(struct sending *sending, const struct client_reply *reply)
-{
-    struct buffer text;
-
-    buffer_init(&text, &sending->arena, SEND_ARENA_BYTES);
-    json_write(&text, &reply->body);
-    print_line(stdout, &text);
-    (void)fflush(stdout);
+    else if (last)
+        print_line(stdout, &text);
+    else
+        (void)fwrite(text.data, 1, text.failed ? 0 : text.len, stdout);
+    buffer_free(&text);
+    return error == 0 ? EX_OK : EX_PROTOCOL;
 }
 
 static int report_end(const struct sending *sending, enum client_end end)
@@ -275,22 +275,33 @@ static int report_end(const struct sending *sending, enum client_end end)
     }
 }
 
+static int print_reply(struct sending *sending, const struct client_reply *reply, bool *more)
+{
+    *more = str_is(reply->header.status, "more");
+    if (*more || str_is(reply->header.status, "ok"))
+        return print_part(sending, reply, !*more);
+    if (sending->pieces.record != NULL)
+        (void)putchar('\n'); /* the part that came stays a line */
+    return print_fault(sending, reply);
+}
+
 static int print_replies(struct sending *sending, struct client *client)
 {
     int64_t deadline_us = sending->deadline_us + TIME_MS(SEND_MARGIN_MS);
-    struct client_reply reply;
+    bool more = true;
+    int code = EX_OK;
 
-    for (;;) {
-        enum client_end end = client_receive(client, &sending->arena, deadline_us, &reply);
+    while (code == EX_OK && more) {
+        struct client_reply reply;
+        struct arena arena;
+        enum client_end end;
 
-        if (end != CLIENT_DONE)
-            return report_end(sending, end);
-        if (str_is(reply.header.status, "ok"))
-            return print_answer(sending, &reply);
-        if (!str_is(reply.header.status, "more"))
-            return print_fault(sending, &reply);
-        print_piece(sending, &reply);
+        arena_init(&arena, SEND_ARENA_BYTES);
+        end = client_receive(client, &arena, deadline_us, &reply);
+        code = end == CLIENT_DONE ? print_reply(sending, &reply, &more) : report_end(sending, end);
+        arena_clear(&arena);
     }
+    return code;
 }
 
 /* ---- the message ---- */
@@ -329,7 +340,7 @@ static int exchange(struct sending *sending, struct str body)
 
     if (client == NULL)
         return EX_UNAVAILABLE;
-    if (sending->method->kind == KIND_stream)
+    if (sending->method->pieces || sending->method->kind == KIND_stream)
         header.credit = SEND_CREDIT_BYTES;
     end = client_send(client, &header, body, sending->deadline_us);
     code = end == CLIENT_DONE ? print_replies(sending, client) : report_end(sending, end);

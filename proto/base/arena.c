@@ -166,6 +166,21 @@ struct str arena_format(struct arena *arena, const char *format, ...)
     return (struct str){text, (size_t)len};
 }
 
+void arena_join(struct arena *to, struct arena *from)
+{
+    struct arena_chunk **end = &to->chunks;
+
+    if (to->chunks == NULL) {
+        to->next = from->next;
+        to->end = from->end;
+    }
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = from->chunks;
+    to->held_bytes += from->held_bytes;
+    arena_init(from, from->limit_bytes);
+}
+
 void arena_clear(struct arena *arena)
 {
     struct arena_chunk *chunk = arena->chunks;

@@ -67,6 +67,9 @@ struct str arena_copy(struct arena *arena, struct str s) MUST;
 /* Formatted, terminated text; absent at the limit. */
 struct str arena_format(struct arena *arena, const char *format, ...) MUST PRINTF_LIKE(2, 3);
 
+/* Moves what `from` holds into `to`, whatever its limit; `from` is empty then. */
+void arena_join(struct arena *to, struct arena *from);
+
 /* Gives everything back; the arena is empty and may be used again. */
 void arena_clear(struct arena *arena);
 

@@ -9,6 +9,10 @@
 #define TIME_S(n) ((int64_t)(n)*1000000)
 #define TIME_NEVER INT64_MAX
 
+/* Before and after every time that is stored: the year 1, and what PostgreSQL calls infinity. */
+#define TIME_FIRST INT64_C(-62135596800000000)
+#define TIME_LAST INT64_MAX
+
 /* The monotonic clock now. */
 int64_t time_now_us(void);
 

@@ -1,0 +1,144 @@
+/* Pages of a list, and the pieces in which they are sent.
+ *
+ * A piece is sent while the reader's credit is more than nothing, so credit may be overdrawn by one
+ * piece. Waiting for more of it is waiting for something foreign: no transaction may be open. */
+#include "list.h"
+#include "base/time.h"
+#include "frame.h"
+#include "runtime.h"
+
+enum {
+    PAGE_ROWS = 500,
+    WHOLE_ROWS = 100000, /* of a caller that takes no pieces */
+    WHOLE_BYTES = 16 * 1024 * 1024
+};
+
+#define STALL_US TIME_S(30) /* after which a reader that gives no credit is given up */
+
+/* ---- pieces ---- */
+
+static struct mail *mail_of(struct call *call)
+{
+    return (struct mail *)(void *)((char *)call - offsetof(struct mail, call));
+}
+
+bool call_takes_pieces(const struct call *call)
+{
+    return ((const struct mail *)(const void *)((const char *)call - offsetof(struct mail, call)))
+               ->credit != INT_ABSENT;
+}
+
+void pieces_grant(struct mail *mail, int64_t bytes)
+{
+    if (mail->credit == INT_ABSENT || bytes <= 0)
+        return;
+    mail->credit =
+        bytes < INT64_MAX - WIRE_MOST_BODY_BYTES - mail->credit ? mail->credit + bytes : bytes;
+    if (mail->awaits_credit && mail->credit > 0)
+        fiber_wake(mail->call.fiber, WAKE_DONE);
+}
+
+static int await_credit(struct mail *mail)
+{
+    struct call *call = &mail->call;
+    int64_t deadline_us = call->deadline_us;
+    int64_t stall_us = time_now_us() + STALL_US;
+    int error = 0;
+
+    call->deadline_us = stall_us < deadline_us ? stall_us : deadline_us;
+    mail->awaits_credit = true;
+    while (error == 0 && mail->credit <= 0)
+        error = call_wait_foreign(call, "the reader's credit");
+    mail->awaits_credit = false;
+    call->deadline_us = deadline_us;
+    return error;
+}
+
+static int send_piece(struct mail *mail, struct str body)
+{
+    struct common_reply reply = {
+        .v = WIRE_VERSION, .id = mail->id, .status = STR("more"), .user = mail->call.reply_user};
+
+    if (mail->credit == INT_ABSENT)
+        return fail(&mail->call, too_large,
+                    "the answer needs more than one reply: ask with `credit`");
+    if (await_credit(mail) != 0)
+        return -1;
+    reply_send(mail->actor, &mail->from, &reply, body);
+    mail->credit -= (int64_t)body.len;
+    mail->pieces++;
+    return 0;
+}
+
+int call_more(struct call *call, void *out)
+{
+    struct buffer body;
+
+    buffer_init(&body, &call->arena, WIRE_MOST_BODY_BYTES);
+    codec_encode(&body, &call->method->out, out);
+    if (body.failed)
+        return fail(call, busy, "no memory for a piece of the answer");
+    if (send_piece(mail_of(call), buffer_str(&body)) != 0)
+        return -1;
+    call_scope_next(call);
+    memset(out, 0, call->method->out.size_bytes);
+    return 0;
+}
+
+/* ---- pages ---- */
+
+static void size_page(struct list *list)
+{
+    bool pieces = call_takes_pieces(list->call);
+    int64_t most = pieces ? PAGE_ROWS : WHOLE_ROWS;
+
+    list->rows = list->left < most ? list->left : most;
+    list->bytes = pieces ? WIRE_PIECE_BYTES : WHOLE_BYTES;
+}
+
+void list_open(struct list *list, struct call *call, int64_t most, enum list_order order)
+{
+    bool newest = order == LIST_NEWEST_FIRST;
+
+    *list = (struct list){.call = call,
+                          .left = most,
+                          .time_us = newest ? TIME_LAST : TIME_FIRST,
+                          .id = newest ? INT64_MAX : 0};
+    size_page(list);
+}
+
+/* A row without a place stands there for the user alone. */
+static size_t rows_of_page(const struct rows *rows)
+{
+    return rows->count > 0 && row_is_null(rows, 0, "list_id") ? 0 : rows->count;
+}
+
+void *list_fill(const struct list *list, const struct rows *rows, const struct record *record,
+                size_t *count)
+{
+    struct rows page = {rows->result, rows_of_page(rows)};
+
+    *count = page.count;
+    return rows_fill(list->call, &page, record);
+}
+
+bool list_goes_on(struct list *list, const struct rows *rows, void *out)
+{
+    size_t count = rows_of_page(rows);
+    int64_t found = count > 0 ? row_i64(rows, 0, "list_found") : 0;
+
+    list->left -= (int64_t)count;
+    /* A page that its bytes did not end, and that was not full, is the last one. */
+    if (count == 0 || list->left <= 0 || ((int64_t)count == found && found < list->rows))
+        return false;
+    list->time_us = row_time(rows, count - 1, "list_time");
+    list->id = row_i64(rows, count - 1, "list_id");
+    list->result = call_more(list->call, out);
+    size_page(list);
+    return list->result == 0;
+}
+
+int list_result(const struct list *list)
+{
+    return list->result;
+}

@@ -1,0 +1,63 @@
+/* Lists that may be longer than memory allows: read in pages, sent in pieces.
+ *
+ * Each page is a statement of its own, so that no transaction is open while the reader is awaited;
+ * it begins behind the last row of the page before, by a time and an id.
+ *
+ *   list_open(&list, call, in->limit, LIST_NEWEST_FIRST);
+ *   do {
+ *       if (db_query_as_user(call, &page, PARAMS(LIST_PARAMS(&list)), &rows) != 0)
+ *           return -1;
+ *       out->things.items = list_fill(&list, &rows, &record_a_thing, &out->things.count);
+ *       if (out->things.items == NULL)
+ *           return -1;
+ *   } while (list_goes_on(&list, &rows, out));
+ *   return list_result(&list);
+ *
+ * The statement takes LIST_PARAMS as four parameters: the time and the id behind which the page
+ * begins, how many rows at most, and how many bytes of text, of which the first row is always
+ * given. It returns, with the record's members, `list_time` and `list_id` (the row's place), and
+ * `list_found` (how many rows there were before the bytes ended the page); without any row for it,
+ * one in which `list_id` is NULL. A caller that gives no credit gets one page, which holds all. */
+#pragma once
+
+#include "actor.h"
+
+enum list_order { LIST_NEWEST_FIRST, LIST_OLDEST_FIRST };
+
+#define LIST_ALL INT64_MAX
+
+struct list {
+    struct call *call; /* for whom */
+    int64_t left;      /* rows that may still come */
+    int64_t rows;      /* at most, of the next page */
+    int64_t bytes;     /* at most, of the next page's texts */
+    int64_t time_us;   /* the place behind which it begins */
+    int64_t id;        /* the same */
+    int result;        /* what the handler returns */
+};
+
+#define LIST_PARAMS(list)                                                                          \
+    p_time((list)->time_us), p_i64((list)->id), p_i64((list)->rows), p_i64((list)->bytes)
+
+/* Before the first page, of at most `most` rows in all. */
+void list_open(struct list *list, struct call *call, int64_t most, enum list_order order);
+
+/* The page's rows as an array of `record`'s structs, and how many they are; NULL without memory
+ * (failure recorded). Members of type one and list are left alone. */
+void *list_fill(const struct list *list, const struct rows *rows, const struct record *record,
+                size_t *count) MUST;
+
+/* Whether another page follows: then `out` was sent, what the page took is given back, and `out` is
+ * all zero. May wait for the reader's credit, at most 30 s. */
+bool list_goes_on(struct list *list, const struct rows *rows, void *out) MUST;
+
+/* When no page follows: 0, or -1 where a piece could not be sent. */
+int list_result(const struct list *list) MUST;
+
+/* The same without rows of a page: sends `out` as a piece and makes it all zero; what the call took
+ * since the piece before is given back. -1: a failure is recorded (too_large: the caller takes no
+ * pieces; timeout, cancelled). Refused while a transaction is open. */
+int call_more(struct call *call, void *out) MUST;
+
+/* Whether the caller takes pieces. */
+bool call_takes_pieces(const struct call *call);
