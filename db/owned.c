@@ -1,5 +1,6 @@
 /* Statements made from the rows of owned.def; see owned.h. */
 #include "owned.h"
+#include <inttypes.h>
 
 /* ---- merging: $1 is the user who is kept, $2 the one who goes ---- */
 
@@ -136,25 +137,30 @@ int owned_lock_all(struct call *call)
     return lock(call, &lock_owner_all);
 }
 
-STATEMENT_WRITE(
-    end_merge,
-    "with gone as (delete from users where id = $2"
-    "              returning anonymous_id, pro_subscription),"
-    " remembered as (insert into merged_users (anonymous_id, user_id)"
-    "                select anonymous_id, $1 from gone)"
-    " update users set pro_subscription = users.pro_subscription or gone.pro_subscription,"
-    "     device_count = greatest(1, (select count(*) from user_devices"
-    "                                  where user_id = $1))"
-    "  from gone where id = $1");
+STATEMENT_WRITE(end_merge,
+                "with gone as (delete from users where id = $2"
+                "              returning anonymous_id, pro_subscription),"
+                " remembered as (insert into merged_users (anonymous_id, user_id)"
+                "                select anonymous_id, $1 from gone)"
+                " update users set device_count = greatest(1, (select count(*) from user_devices"
+                "                                               where user_id = $1)),"
+                "        pro_subscription = users.pro_subscription or gone.pro_subscription"
+                "   from gone where id = $1 returning device_count");
 
-int owned_merge(struct call *call, int32_t kept, int32_t gone)
+int owned_merge(struct call *call, int32_t kept, int32_t gone, int64_t *device_count)
 {
+    struct params params = PARAMS(p_i32(kept), p_i32(gone));
     struct rows rows;
 
     for (size_t i = 0; i < sizeof(merge_steps) / sizeof(merge_steps[0]); i++)
-        if (db_query(call, merge_steps[i], PARAMS(p_i32(kept), p_i32(gone)), &rows) != 0)
+        if (db_query(call, merge_steps[i], params, &rows) != 0)
             return -1;
-    return db_query(call, &end_merge, PARAMS(p_i32(kept), p_i32(gone)), &rows);
+    if (db_query(call, &end_merge, params, &rows) != 0)
+        return -1;
+    if (rows.count == 0)
+        return fail(call, internal, "user %" PRId32 " or %" PRId32 " is not there", kept, gone);
+    *device_count = row_i64(&rows, 0, "device_count");
+    return 0;
 }
 
 int owned_clear(struct call *call, int32_t user_id, int64_t counts[SECTION_COUNT])

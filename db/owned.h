@@ -51,8 +51,8 @@ int owned_lock(struct call *call) MUST;
 int owned_lock_all(struct call *call) MUST;
 
 /* Gives all that the user `gone` owns to the user `kept`, deletes `gone` and remembers where he
- * went. Both rows must be locked for update. */
-int owned_merge(struct call *call, int32_t kept, int32_t gone) MUST;
+ * went. Both rows must be locked for update. `device_count`: devices that `kept` has now. */
+int owned_merge(struct call *call, int32_t kept, int32_t gone, int64_t *device_count) MUST;
 
 /* Deletes what the rows mark as cleared, and counts what went by section. The user's row must be
  * locked. */

@@ -206,7 +206,9 @@ static bool is_clean_command(const char *tag, const char *sql)
     for (size_t i = 0; i < sizeof(clean) / sizeof(clean[0]); i++)
         if (strncmp(tag, clean[i], strlen(clean[i])) == 0)
             return true;
-    return strncasecmp(sql, "set local ", 10) == 0 || strncasecmp(sql, "set transaction ", 16) == 0;
+    return strncasecmp(sql, "set local ", 10) == 0 ||
+           strncasecmp(sql, "set transaction ", 16) == 0 ||
+           strncasecmp(sql, "rollback to ", 12) == 0;
 }
 
 /* Settings, cursors, notifications, transactions by hand. A COMMIT of ours is meant so. */

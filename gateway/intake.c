@@ -121,6 +121,19 @@ static struct str to_utf8(struct intake *intake, struct str text)
     return (struct str){out, (size_t)(end - out)};
 }
 
+/* What a browser says of itself is not its user's to mend: too long, its beginning will do. */
+static struct str cut(struct str text, uint32_t most_chars)
+{
+    size_t len = 0;
+
+    if (most_chars == 0)
+        return text;
+    for (uint32_t chars = 0; len < text.len; len++)
+        if (((unsigned char)text.ptr[len] & 0xc0) != 0x80 && chars++ == most_chars)
+            break;
+    return (struct str){text.ptr, len};
+}
+
 /* `user_agent` stands in the header as User-Agent. */
 static void read_headers(struct intake *intake)
 {
@@ -137,7 +150,7 @@ static void read_headers(struct intake *intake)
             name[at] = field->name[at] == '_' ? '-' : field->name[at];
         value = http_field(intake->exchange->head, name);
         if (value.ptr != NULL)
-            intake->given[i] = text_value(intake, to_utf8(intake, value));
+            intake->given[i] = text_value(intake, cut(to_utf8(intake, value), field->most_chars));
     }
 }
 

@@ -31,15 +31,16 @@ static void add_cookie(struct buffer *fields, const struct exchange *exchange, s
     buffer_add_text(fields, "\r\n");
 }
 
-/* The id that the client should keep from now on, where it is another than the one it has. */
+/* The id that the client should keep from now on, where it is another than the one it has, or where
+ * the actor names it. */
 static struct str new_cookie(const struct exchange *exchange)
 {
     struct str id = exchange->user;
 
     if (exchange->method == NULL || exchange->method->who != WHO_user)
         return NO_STR;
-    if (exchange->trip.reply.user.ptr != NULL)
-        id = exchange->trip.reply.user;
+    if (exchange->trip.reply.user.len > 0)
+        return exchange->trip.reply.user;
     return id.len > 0 && !str_equal(id, exchange->cookie) ? id : NO_STR;
 }
 

@@ -93,13 +93,6 @@ int user_session(struct call *call, const struct user_session_in *in, struct use
     return 0;
 }
 
-int user_clear_user_data(struct call *call, const struct user_clear_user_data_in *in,
-                         struct user_clear_user_data_out *out)
-{
-    (void)in, (void)out;
-    return fail(call, internal, "not there yet");
-}
-
 int user_export_user_data(struct call *call, const struct user_export_user_data_in *in,
                           struct user_export_user_data_out *out)
 {
@@ -128,4 +121,4 @@ int user_get_pro_users(struct call *call, const struct user_get_pro_users_in *in
     return fail(call, internal, "not there yet");
 }
 
-const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 2};
+const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 5};
