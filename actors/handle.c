@@ -41,22 +41,44 @@ static int fail_invalid(struct call *call, struct check *check)
     return -1;
 }
 
-static int read_input(struct mail *mail, void *in)
+/* Whether an input is a document, whose texts the handler judges. */
+static bool takes_document(const struct method *method)
+{
+    for (size_t i = 0; i < method->in.count; i++)
+        if (method->in.fields[i].document)
+            return true;
+    return false;
+}
+
+/* Reads the body with its values in `values`, for no longer than the check of the input. */
+static int read_body(struct mail *mail, struct arena *values, void *in)
 {
     struct call *call = &mail->call;
     msgpack_object map;
     const char *why;
     struct check check;
 
-    if (msgpack_read(&call->arena, mail->body, &map, &why) != 0)
+    if (msgpack_read_slowly(values, mail->body, takes_document(call->method), &map, &why) != 0)
         return why != NULL ? fail(call, malformed, "body: %s", why)
                            : fail(call, busy, "no memory for the body");
     if (map.type != MSGPACK_OBJECT_MAP)
         return fail(call, malformed, "body: it is not a map");
     check_init(&check, &call->arena, false);
     check.body = &map;
+    check.bytes = mail->body;
     check_inputs(&check, &call->method->in, &map, in);
     return check.count == 0 && !check.no_memory ? 0 : fail_invalid(call, &check);
+}
+
+static int read_input(struct mail *mail, void *in)
+{
+    struct arena values;
+    int result;
+
+    arena_init(&values, (size_t)mail->actor->options.call_memory);
+    result = read_body(mail, &values, in);
+    arena_clear(&values);
+    return result;
 }
 
 static int check_user(struct call *call)

@@ -3,6 +3,7 @@
  * Every fault is gathered with its place, in the words that clients of the HTTP contract know. What
  * is wrong is left absent in the struct; the caller looks at check->count before it uses any of it.
  */
+#include "base/time.h"
 #include "codec.h"
 #include "text.h"
 #include <stdio.h>
@@ -232,6 +233,23 @@ static void check_integer(struct check *check, const struct field *field,
         *member = integer;
 }
 
+/* A time as the wire has it, or as JSON does, which reaches documents as it is. */
+static void check_iso(struct check *check, const msgpack_object *value, int64_t *member)
+{
+    struct str text = value->type == MSGPACK_OBJECT_STR ? text_of(value) : NO_STR;
+    int64_t us;
+
+    if (text.ptr == NULL) {
+        if (!integer_of(check, value, &us))
+            return;
+    } else if (time_parse_iso(text.ptr, text.len, &us) != 0) {
+        check_issue(check, "value_error",
+                    "Value error, the time is not ISO 8601 with an offset from UTC", value);
+        return;
+    }
+    *member = us;
+}
+
 static void check_boolean(struct check *check, const msgpack_object *value, bool *member)
 {
     if (value->type == MSGPACK_OBJECT_BOOLEAN) {
@@ -276,16 +294,34 @@ static const char *texts_fault(const msgpack_object *value)
     }
 }
 
-static void check_any(struct check *check, const msgpack_object *value, struct str *member)
+/* What is wrong with a value that may be anything, as a fault's type and words; false: nothing. */
+static bool any_fault(const struct field *field, const msgpack_object *value, const char **type,
+                      const char **why)
 {
-    const char *why = texts_fault(value);
+    if (field->document) {
+        *type = "dict_type";
+        *why = "Input should be a valid dictionary";
+        return value->type != MSGPACK_OBJECT_MAP;
+    }
+    *type = "value_error";
+    *why = texts_fault(value);
+    return *why != NULL;
+}
+
+static void check_any(struct check *check, const struct field *field, const msgpack_object *value,
+                      struct str *member)
+{
+    const char *type, *why;
     struct buffer bytes;
 
-    if (why != NULL) {
-        check_issue(check, "value_error", why, value);
+    if (any_fault(field, value, &type, &why)) {
+        check_issue(check, type, why, value);
         return;
     }
-
+    if (field->document && check->bytes.ptr != NULL) {
+        *member = msgpack_find(check->bytes, str_of(field->name));
+        return;
+    }
     buffer_init(&bytes, check->arena, WIRE_MOST_BODY_BYTES);
     msgpack_write(&bytes, value);
     if (bytes.failed)
@@ -358,14 +394,16 @@ static void check_value(struct check *check, const struct field *field, const ms
     case TYPE_integer:
     case TYPE_id:
     case TYPE_time:
-    case TYPE_iso:
         check_integer(check, field, value, member);
+        return;
+    case TYPE_iso:
+        check_iso(check, value, member);
         return;
     case TYPE_boolean:
         check_boolean(check, value, member);
         return;
     case TYPE_any:
-        check_any(check, value, member);
+        check_any(check, field, value, member);
         return;
     case TYPE_one:
         check_one(check, field->record, value, member);

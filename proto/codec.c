@@ -3,9 +3,15 @@
  * First reading and writing of values as such, then the encoder; checking inputs stands in check.c.
  */
 #include "codec.h"
+#include "base/fiber.h"
 #include "text.h"
 
 /* ---- reading values ---- */
+
+enum {
+    TURN_BYTES = 256 * 1024, /* after which one who reads slowly lets the loop turn */
+    VALUE_COST_BYTES = 32    /* what a value counts for beside its text */
+};
 
 struct reader {
     struct arena *arena;
@@ -13,6 +19,10 @@ struct reader {
     size_t objects;  /* so far */
     unsigned depth;  /* of the value being read */
     const char *why; /* what is wrong; NULL with a -1: no memory */
+    bool any_text;   /* strings need not be UTF-8 */
+    bool skips;      /* values within lists and maps are not kept */
+    bool slowly;     /* the loop turns meanwhile */
+    size_t done;     /* bytes, about, since it last did */
 };
 
 static int read_value(struct reader *reader, msgpack_object *value);
@@ -58,11 +68,12 @@ static int read_str(struct reader *reader, size_t len, msgpack_object *value)
 
     if (left(reader) < len)
         return refuse(reader, "it ends within a string");
-    if (!text_is_utf8((struct str){text, len}))
+    if (!reader->any_text && !text_is_utf8((struct str){text, len}))
         return refuse(reader, "a string is not UTF-8");
     value->type = MSGPACK_OBJECT_STR;
     value->via.str = (msgpack_object_str){(uint32_t)len, text};
     reader->at += len;
+    reader->done += len;
     return 0;
 }
 
@@ -86,12 +97,27 @@ static int enter(struct reader *reader, size_t count, size_t members)
     return 0;
 }
 
+/* Reads over values without keeping them. */
+static int skip_values(struct reader *reader, size_t count)
+{
+    msgpack_object value;
+
+    for (size_t i = 0; i < count; i++) {
+        if (read_value(reader, &value) != 0)
+            return -1;
+    }
+    reader->depth--;
+    return 0;
+}
+
 static int read_array(struct reader *reader, size_t count, msgpack_object *value)
 {
     msgpack_object *items;
 
     if (enter(reader, count, 1) != 0)
         return -1;
+    if (reader->skips)
+        return skip_values(reader, count);
     items = arena_alloc(reader->arena, count * sizeof(*items));
     if (items == NULL)
         return -1;
@@ -121,6 +147,8 @@ static int read_map(struct reader *reader, size_t count, msgpack_object *value)
 
     if (enter(reader, count, 2) != 0)
         return -1;
+    if (reader->skips)
+        return skip_values(reader, 2 * count);
     members = arena_alloc(reader->arena, count * sizeof(*members));
     if (members == NULL)
         return -1;
@@ -231,6 +259,11 @@ static int read_value(struct reader *reader, msgpack_object *value)
         return refuse(reader, "it ends too early");
     if (++reader->objects > WIRE_MOST_OBJECTS)
         return refuse(reader, "it has too many values");
+    reader->done += VALUE_COST_BYTES;
+    if (reader->slowly && reader->done >= TURN_BYTES) {
+        reader->done = 0;
+        fiber_yield();
+    }
     code = *reader->at++;
     if (code <= 0x7F || code >= 0xE0) {
         set_signed(value, (int8_t)code);
@@ -245,16 +278,130 @@ static int read_value(struct reader *reader, msgpack_object *value)
     return read_by_code(reader, code, value);
 }
 
-int msgpack_read(struct arena *arena, struct str bytes, msgpack_object *value, const char **why)
+static struct reader reader_of(struct arena *arena, struct str bytes)
 {
     const unsigned char *at = (const unsigned char *)bytes.ptr;
-    struct reader reader = {.arena = arena, .at = at, .end = at + bytes.len};
-    int result = read_value(&reader, value);
 
-    if (result == 0 && reader.at != reader.end)
-        result = refuse(&reader, "bytes follow the value");
-    *why = reader.why;
+    return (struct reader){.arena = arena, .at = at, .end = at + bytes.len};
+}
+
+static int read_whole(struct reader *reader, msgpack_object *value, const char **why)
+{
+    int result = read_value(reader, value);
+
+    if (result == 0 && reader->at != reader->end)
+        result = refuse(reader, "bytes follow the value");
+    *why = reader->why;
     return result;
+}
+
+int msgpack_read(struct arena *arena, struct str bytes, msgpack_object *value, const char **why)
+{
+    struct reader reader = reader_of(arena, bytes);
+
+    return read_whole(&reader, value, why);
+}
+
+int msgpack_read_slowly(struct arena *arena, struct str bytes, bool any_text, msgpack_object *value,
+                        const char **why)
+{
+    struct reader reader = reader_of(arena, bytes);
+
+    reader.slowly = true;
+    reader.any_text = any_text;
+    return read_whole(&reader, value, why);
+}
+
+/* ---- value by value ---- */
+
+/* A reader of bytes that were judged before; lists and maps in them are passed over. */
+static struct reader reader_over(struct str bytes)
+{
+    struct reader reader = reader_of(NULL, bytes);
+
+    reader.any_text = reader.skips = true;
+    return reader;
+}
+
+/* How many values a list (`members` 1) or map (2) has; SIZE_MAX: it is none. `at` is behind its
+ * head then. */
+static size_t read_head(struct reader *reader, unsigned members)
+{
+    unsigned code = reader->at < reader->end ? *reader->at++ : 0;
+    unsigned few = members == 1 ? 0x90 : 0x80, many = members == 1 ? 0xDC : 0xDE;
+    uint64_t count;
+
+    if ((code & 0xF0) == few)
+        return (code & 0x0F) * members;
+    if (code != many && code != many + 1)
+        return SIZE_MAX;
+    return read_number(reader, code == many ? 2 : 4, &count) == 0 ? count * members : SIZE_MAX;
+}
+
+static bool walk_into(struct msgpack_walk *walk, struct str bytes, unsigned members)
+{
+    struct reader reader = reader_over(bytes);
+    size_t count = read_head(&reader, members);
+
+    *walk = (struct msgpack_walk){{(const char *)reader.at, left(&reader)}, count};
+    return count != SIZE_MAX;
+}
+
+bool msgpack_walk_list(struct msgpack_walk *walk, struct str list)
+{
+    return walk_into(walk, list, 1);
+}
+
+bool msgpack_walk_map(struct msgpack_walk *walk, struct str map)
+{
+    return walk_into(walk, map, 2);
+}
+
+struct str msgpack_walk_next(struct msgpack_walk *walk)
+{
+    struct reader reader = reader_over(walk->rest);
+    struct str bytes = {walk->rest.ptr, 0};
+    msgpack_object value;
+
+    if (walk->left == 0 || read_value(&reader, &value) != 0)
+        return NO_STR;
+    walk->left--;
+    walk->rest = (struct str){(const char *)reader.at, left(&reader)};
+    bytes.len = (size_t)(walk->rest.ptr - bytes.ptr);
+    return bytes;
+}
+
+void msgpack_read_flat(struct str bytes, msgpack_object *value)
+{
+    struct msgpack_walk within;
+    struct reader reader = reader_over(bytes);
+
+    *value = (msgpack_object){.type = MSGPACK_OBJECT_NIL};
+    if (msgpack_walk_list(&within, bytes))
+        value->type = MSGPACK_OBJECT_ARRAY;
+    else if (msgpack_walk_map(&within, bytes))
+        value->type = MSGPACK_OBJECT_MAP;
+    else
+        (void)!read_value(&reader, value);
+}
+
+struct str msgpack_find(struct str map, struct str name)
+{
+    struct str found = NO_STR, key;
+    struct msgpack_walk walk;
+    msgpack_object text;
+
+    if (!msgpack_walk_map(&walk, map))
+        return NO_STR;
+    while ((key = msgpack_walk_next(&walk)).ptr != NULL) {
+        struct str value = msgpack_walk_next(&walk);
+
+        msgpack_read_flat(key, &text);
+        if (text.type == MSGPACK_OBJECT_STR &&
+            str_equal((struct str){text.via.str.ptr, text.via.str.size}, name))
+            found = value;
+    }
+    return found;
 }
 
 const msgpack_object *msgpack_member(const msgpack_object *map, struct str name)

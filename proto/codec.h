@@ -24,6 +24,31 @@ enum {
 int msgpack_read(struct arena *arena, struct str bytes, msgpack_object *value,
                  const char **why) MUST;
 
+/* As msgpack_read(), for a large value in a fiber: the loop turns now and then. Strings may be any
+ * bytes where `any_text`: then whoever takes them must check them. */
+int msgpack_read_slowly(struct arena *arena, struct str bytes, bool any_text, msgpack_object *value,
+                        const char **why) MUST;
+
+/* A list or map that is taken apart value by value, without memory for the whole. Its bytes must
+ * have been read before as a whole: they are not judged here. */
+struct msgpack_walk {
+    struct str rest; /* the bytes that are left */
+    size_t left;     /* values: of a map keys and values in turn */
+};
+
+/* Begins with a list's or map's first value. False: the value is of another type. */
+bool msgpack_walk_list(struct msgpack_walk *walk, struct str list);
+bool msgpack_walk_map(struct msgpack_walk *walk, struct str map);
+
+/* The bytes of the next value; absent when there is none. */
+struct str msgpack_walk_next(struct msgpack_walk *walk);
+
+/* One value that has none within; a list or a map is taken for an empty one. */
+void msgpack_read_flat(struct str bytes, msgpack_object *value);
+
+/* The bytes of a map's member of that name, absent where it has none; the last one counts. */
+struct str msgpack_find(struct str map, struct str name);
+
 /* The member of a map of that name, or NULL; the last one where it is there twice. */
 const msgpack_object *msgpack_member(const msgpack_object *map, struct str name);
 
@@ -53,6 +78,7 @@ struct check {
     struct arena *arena; /* of issues and of decoded lists */
     bool lenient;        /* HTTP: integers and booleans may be strings, as a query has them */
     bool no_memory;      /* something did not fit into the arena */
+    struct str bytes;    /* of the body, into which documents point; absent: they are copied */
     const msgpack_object *body; /* shown as the input of a missing body field; NULL: null */
     struct check_found *found;  /* what was wrong */
     size_t count;               /* of found */

@@ -71,6 +71,7 @@ struct field {
     const char *standard;        /* value where the input is absent, as a query would write it */
     const struct record *record; /* of one and list */
     const char *schema;          /* of any: its JSON Schema */
+    bool document;               /* of any: an object whose content the handler judges itself */
     const char *prose;           /* one sentence */
     size_t offset;               /* in the struct */
 };

@@ -422,6 +422,12 @@ enum wake fiber_wait_shielded(int64_t deadline_us)
     return wait_until(deadline_us, true);
 }
 
+void fiber_yield(void)
+{
+    if (fibers.running != NULL)
+        (void)wait_until(time_now_us(), false);
+}
+
 void fiber_wake(struct fiber *fiber, enum wake why)
 {
     assert(why == WAKE_DONE || why == WAKE_FAILED);

@@ -44,6 +44,10 @@ enum wake fiber_wait(int64_t deadline_us) MUST;
 /* As fiber_wait(), but a cancel is left for the next wait: for what must be seen to its end. */
 enum wake fiber_wait_shielded(int64_t deadline_us) MUST;
 
+/* Lets the loop turn once before it goes on, so that others run: for work that is long by itself.
+ * Once the fiber was cancelled, and outside of fibers, it returns at once. */
+void fiber_yield(void);
+
 /* Makes a waiting fiber ready; `why` is WAKE_DONE or WAKE_FAILED. Nothing if it is ready already,
  * or runs. */
 void fiber_wake(struct fiber *fiber, enum wake why);
