@@ -12,9 +12,13 @@ enum oid {
     OID_int4 = 23,
     OID_text = 25,
     OID_json = 114,
+    OID_bool_array = 1000,
+    OID_int4_array = 1007,
+    OID_text_array = 1009,
     OID_bpchar = 1042,
     OID_varchar = 1043,
     OID_timestamptz = 1184,
+    OID_timestamptz_array = 1185,
     OID_jsonb = 3802
 };
 

@@ -204,17 +204,26 @@ static int take_user(struct call *call, const struct statement *statement, const
     return 0;
 }
 
+/* Puts the user before the parameters. */
+static int add_user(struct call *call, const struct statement *statement, struct params *params,
+                    struct param items[PARAMS_MOST])
+{
+    if (params->count >= PARAMS_MOST)
+        return fail(call, internal, "%s has too many parameters", statement->name);
+    items[0] = p_str(call->user);
+    if (params->count > 0)
+        memcpy(items + 1, params->items, params->count * sizeof(*items));
+    *params = (struct params){items, params->count + 1};
+    return 0;
+}
+
 int db_query_as_user(struct call *call, const struct statement *statement, struct params params,
                      struct rows *rows)
 {
     struct param items[PARAMS_MOST];
 
-    if (params.count >= PARAMS_MOST)
-        return fail(call, internal, "%s has too many parameters", statement->name);
-    items[0] = p_str(call->user);
-    if (params.count > 0)
-        memcpy(items + 1, params.items, params.count * sizeof(*items));
-    if (db_query(call, statement, (struct params){items, params.count + 1}, rows) != 0)
+    if (add_user(call, statement, &params, items) != 0 ||
+        db_query(call, statement, params, rows) != 0)
         return -1;
     return take_user(call, statement, rows);
 }
@@ -260,4 +269,15 @@ int db_query_long(struct call *call, const struct statement *statement, struct p
     error = ask_long(call, session, statement, params, rows);
     count_time(call, start_us);
     return error;
+}
+
+int db_query_long_as_user(struct call *call, const struct statement *statement,
+                          struct params params, struct rows *rows)
+{
+    struct param items[PARAMS_MOST];
+
+    if (add_user(call, statement, &params, items) != 0 ||
+        db_query_long(call, statement, params, rows) != 0)
+        return -1;
+    return take_user(call, statement, rows);
 }

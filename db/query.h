@@ -75,6 +75,10 @@ int db_query(struct call *call, const struct statement *statement, struct params
 int db_query_as_user(struct call *call, const struct statement *statement, struct params params,
                      struct rows *rows) MUST;
 
+/* As db_query_as_user(), on an exclusive connection, for reads that are long or large. */
+int db_query_long_as_user(struct call *call, const struct statement *statement,
+                          struct params params, struct rows *rows) MUST;
+
 /* As db_query(), and COMMIT travels with it: the transaction is over when it returns 0. Only in a
  * transaction. */
 int db_query_last(struct call *call, const struct statement *statement, struct params params,
