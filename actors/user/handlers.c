@@ -93,32 +93,4 @@ int user_session(struct call *call, const struct user_session_in *in, struct use
     return 0;
 }
 
-int user_export_user_data(struct call *call, const struct user_export_user_data_in *in,
-                          struct user_export_user_data_out *out)
-{
-    (void)in, (void)out;
-    return fail(call, internal, "not there yet");
-}
-
-int user_import_user_data(struct call *call, const struct user_import_user_data_in *in,
-                          struct user_import_user_data_out *out)
-{
-    (void)in, (void)out;
-    return fail(call, internal, "not there yet");
-}
-
-int user_set_pro_subscription(struct call *call, const struct user_set_pro_subscription_in *in,
-                              struct user_set_pro_subscription_out *out)
-{
-    (void)in, (void)out;
-    return fail(call, internal, "not there yet");
-}
-
-int user_get_pro_users(struct call *call, const struct user_get_pro_users_in *in,
-                       struct user_get_pro_users_out *out)
-{
-    (void)in, (void)out;
-    return fail(call, internal, "not there yet");
-}
-
 const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 5};
