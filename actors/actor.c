@@ -42,6 +42,16 @@ struct pool *actor_pool(struct actor *self)
     return self->pool;
 }
 
+struct llm_options actor_llm_options(const struct actor *self)
+{
+    struct llm_options options;
+
+#define COPY(name, ...) options.name = self->options.name;
+    LLM_OPTIONS(COPY)
+#undef COPY
+    return options;
+}
+
 size_t actor_keep_bytes(const struct actor *self)
 {
     return (size_t)self->options.keep;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "call.h"
+#include "llm/options.h"
 #include "query.h"
 #include "tx.h"
 
@@ -38,6 +39,9 @@ int actor_main(const struct domain *domain, int argc, char **argv);
 
 /* The database of this actor, for the domain's own work. */
 struct pool *actor_pool(struct actor *actor);
+
+/* How the language model is asked, as the options say; see llm/llm.h. */
+struct llm_options actor_llm_options(const struct actor *actor);
 
 /* What the domain may keep in memory of what it read. */
 size_t actor_keep_bytes(const struct actor *actor);

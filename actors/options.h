@@ -2,11 +2,13 @@
 #pragma once
 
 #include "base/option.h"
+#include "llm/options.h"
 #include "pool.h"
 
 #define ACTOR_OPTIONS(OPTION)                                                                      \
     COMMON_OPTIONS(OPTION)                                                                         \
     POOL_OPTIONS(OPTION)                                                                           \
+    LLM_OPTIONS(OPTION)                                                                            \
     OPTION(instance, text, "LECTERN_INSTANCE", "1", 0, 0, fixed,                                   \
            "which of several actors of its domain this is: in its socket's name and its log")      \
     OPTION(listen, text, "LECTERN_LISTEN", "", 0, 0, fixed,                                        \

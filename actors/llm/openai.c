@@ -1,0 +1,127 @@
+/* OpenAI's chat completions, as every compatible server speaks them (platform.openai.com, "Chat").
+ *
+ * A form is asked for as a JSON Schema that the answer's text must fit. Why an answer ended is told
+ * in Anthropic's words, so that the rest knows one language. */
+#include "json.h"
+#include "protocol.h"
+#include <inttypes.h>
+
+enum { VALUES_BYTES = 16 * 1024 * 1024 };
+
+static void write_form(struct buffer *out, const struct llm_form *form)
+{
+    buffer_add_text(out, ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{"
+                         "\"strict\":true,\"name\":");
+    json_write_str(out, str_of(form->name));
+    buffer_add_text(out, ",\"schema\":");
+    llm_write_schema(out, form);
+    buffer_add_text(out, "}}");
+}
+
+static void write(struct buffer *out, const struct llm_question *question, const char *model,
+                  bool stream)
+{
+    buffer_add_text(out, "{\"model\":");
+    json_write_str(out, str_of(model));
+    buffer_add_format(out, ",\"max_tokens\":%" PRId64 ",\"stream\":%s", question->most_tokens,
+                      stream ? "true" : "false");
+    buffer_add_text(out, ",\"messages\":[{\"role\":\"system\",\"content\":");
+    json_write_str(out, question->system);
+    buffer_add_char(out, '}');
+    llm_write_messages(out, question, false);
+    buffer_add_char(out, ']');
+    if (question->form != NULL)
+        write_form(out, question->form);
+    buffer_add_char(out, '}');
+}
+
+static struct str stop_of(struct str reason)
+{
+    if (str_is(reason, "length"))
+        return STR("max_tokens");
+    if (str_is(reason, "stop"))
+        return STR("end_turn");
+    return str_is(reason, "content_filter") ? STR("refusal") : reason;
+}
+
+/* ---- events ---- */
+
+static void take_choice(struct llm_reading *reading, const msgpack_object *choice)
+{
+    const msgpack_object *delta = llm_member(choice, "delta");
+
+    if (llm_text(delta, "refusal").len > 0)
+        llm_fail(reading, LLM_refusal, llm_text(delta, "refusal"));
+    llm_add_text(reading, llm_text(delta, "content"));
+    llm_note_stop(reading, stop_of(llm_text(choice, "finish_reason")));
+}
+
+static bool read_event(struct llm_reading *reading, const char *name, struct str data)
+{
+    struct arena arena;
+    msgpack_object event;
+
+    (void)name;
+    if (str_is(data, "[DONE]")) {
+        reading->ended = true;
+        return false;
+    }
+    arena_init(&arena, VALUES_BYTES);
+    if (llm_json(reading, &arena, data, &event)) {
+        const msgpack_object *error = llm_member(&event, "error");
+
+        if (error != NULL && error->type == MSGPACK_OBJECT_MAP)
+            llm_fail(reading, LLM_overloaded, llm_text(error, "message"));
+        else
+            take_choice(reading, llm_first(&event, "choices"));
+    }
+    arena_clear(&arena);
+    return reading->trouble == LLM_none;
+}
+
+/* ---- whole answers ---- */
+
+static void take_form(struct llm_reading *reading, struct arena *arena, struct str text)
+{
+    msgpack_object form;
+
+    if (str_is(str_of(reading->stop_reason), "max_tokens"))
+        llm_fail(reading, LLM_too_long, NO_STR);
+    else if (text.len == 0)
+        llm_fail(reading, LLM_empty, NO_STR);
+    else if (llm_json(reading, arena, text, &form))
+        llm_fill_form(reading, &form);
+}
+
+static void read_answer(struct llm_reading *reading, struct str body)
+{
+    struct arena arena;
+    msgpack_object answer;
+
+    arena_init(&arena, VALUES_BYTES);
+    if (llm_json(reading, &arena, body, &answer)) {
+        const msgpack_object *choice = llm_first(&answer, "choices");
+        const msgpack_object *message = llm_member(choice, "message");
+        struct str text = llm_text(message, "content");
+
+        if (message == NULL)
+            llm_fail(reading, LLM_malformed, STR("it has no message"));
+        if (llm_text(message, "refusal").len > 0)
+            llm_fail(reading, LLM_refusal, llm_text(message, "refusal"));
+        llm_note_stop(reading, stop_of(llm_text(choice, "finish_reason")));
+        if (reading->form != NULL)
+            take_form(reading, &arena, text);
+        else
+            llm_add_text(reading, text);
+        reading->ended = true;
+    }
+    arena_clear(&arena);
+}
+
+const struct llm_protocol llm_openai = {
+    .name = "openai",
+    .path = "/chat/completions",
+    .write = write,
+    .event = read_event,
+    .answer = read_answer,
+};

@@ -1,0 +1,171 @@
+/* The provider; see provider.h. */
+#include "provider.h"
+#include "base/log.h"
+#include "base/time.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+enum { KEY_BYTES = 4096, FAILURES_MOST = 5 };
+
+#define CLOSED_US TIME_S(10)
+
+static _Noreturn void refuse(const char *what, const char *why)
+{
+    log_error(&process, "%s: %s", what, why);
+    log_close();
+    exit(EX_CONFIG);
+}
+
+static char *join(const char *a, const char *b)
+{
+    char *text = NULL;
+
+    if (asprintf(&text, "%s%s", a, b) < 0)
+        refuse("the language model", "no memory");
+    return text;
+}
+
+/* ---- the key ---- */
+
+/* A line of a header must stay one. */
+static void check_key(const char *name, const char *key)
+{
+    for (; *key != '\0'; key++)
+        if (*key <= ' ' || *key == 127)
+            refuse(name, "the key has a blank or a control character");
+}
+
+static void read_key_file(const char *name, const char *path, char key[KEY_BYTES])
+{
+    FILE *file = fopen(path, "re");
+    size_t len;
+
+    if (file == NULL)
+        refuse(path, strerror(errno));
+    len = fread(key, 1, KEY_BYTES - 1, file);
+    (void)fclose(file);
+    while (len > 0 && strchr(" \t\r\n", key[len - 1]) != NULL)
+        len--;
+    key[len] = '\0';
+    if (len == 0 || len == KEY_BYTES - 1)
+        refuse(name, "the file holds no key");
+}
+
+/* The key, given itself or in a file; empty where neither is. */
+static void find_key(const char *name, const char *given, const char *path, char key[KEY_BYTES])
+{
+    key[0] = '\0';
+    if (given[0] != '\0') {
+        if (strlen(given) >= KEY_BYTES)
+            refuse(name, "the key is too long");
+        memcpy(key, given, strlen(given) + 1);
+    } else if (path[0] != '\0') {
+        read_key_file(name, path, key);
+    }
+    check_key(name, key);
+}
+
+/* ---- which one ---- */
+
+static void set_url(struct provider *provider, const char *base)
+{
+    char *text = join(base, "");
+    size_t len = strlen(text);
+
+    if (strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
+        refuse(base, "the address of a language model begins with http:// or https://");
+    while (len > 0 && text[len - 1] == '/')
+        text[--len] = '\0';
+    provider->url = join(text, provider->protocol->path);
+    free(text);
+}
+
+static void choose_anthropic(struct provider *provider, const struct llm_options *options,
+                             const char *key)
+{
+    if (key[0] == '\0')
+        refuse("LECTERN_LLM=anthropic", "ANTHROPIC_API_KEY is not set");
+    provider->protocol = &llm_anthropic;
+    provider->model = options->anthropic_model;
+    provider->headers[0] = join("Content-Type: application/json", "");
+    provider->headers[1] = join("anthropic-version: 2023-06-01", "");
+    provider->headers[2] = join("x-api-key: ", key);
+    set_url(provider, options->anthropic_url);
+}
+
+static void choose_openai(struct provider *provider, const struct llm_options *options,
+                          const char *key)
+{
+    provider->protocol = &llm_openai;
+    provider->model = options->openai_model;
+    provider->headers[0] = join("Content-Type: application/json", "");
+    if (key[0] != '\0')
+        provider->headers[1] = join("Authorization: Bearer ", key);
+    set_url(provider, options->openai_url);
+}
+
+void provider_open(struct provider *provider, const struct llm_options *options)
+{
+    char anthropic[KEY_BYTES], openai[KEY_BYTES];
+    bool any = strcmp(options->llm, "auto") == 0;
+
+    *provider = (struct provider){.first_token_us = options->llm_first_token,
+                                  .next_token_us = options->llm_next_token,
+                                  .most = (unsigned)options->llm_calls};
+    if (strcmp(options->llm, "none") == 0)
+        return;
+    find_key("ANTHROPIC_API_KEY", options->anthropic_key, options->anthropic_key_file, anthropic);
+    find_key("OPENAI_API_KEY", options->openai_key, options->openai_key_file, openai);
+    if (strcmp(options->llm, "anthropic") == 0 || (any && anthropic[0] != '\0'))
+        choose_anthropic(provider, options, anthropic);
+    else if (strcmp(options->llm, "openai") == 0 || (any && openai[0] != '\0'))
+        choose_openai(provider, options, openai);
+    if (provider->protocol != NULL)
+        log_info(&process, "asks %s of %s at %s", provider->model, provider->protocol->name,
+                 provider->url);
+    explicit_bzero(anthropic, sizeof(anthropic));
+    explicit_bzero(openai, sizeof(openai));
+}
+
+void provider_close(struct provider *provider)
+{
+    free(provider->url);
+    for (size_t i = 0; i < sizeof(provider->headers) / sizeof(provider->headers[0]); i++)
+        free(provider->headers[i]);
+    *provider = (struct provider){.protocol = NULL};
+}
+
+/* ---- the breaker ---- */
+
+bool provider_begin(struct provider *provider)
+{
+    bool doubtful = provider->failures >= FAILURES_MOST;
+
+    if (provider->asking >= provider->most)
+        return false;
+    if (doubtful && (provider->probing || time_now_us() < provider->closed_until_us))
+        return false;
+    provider->probing = doubtful;
+    provider->asking++;
+    return true;
+}
+
+void provider_end(struct provider *provider, bool known, bool blame)
+{
+    provider->asking--;
+    provider->probing = false;
+    if (!known)
+        return;
+    if (!blame) {
+        if (provider->failures >= FAILURES_MOST)
+            log_info(&process, "the language model answers again");
+        provider->failures = 0;
+        return;
+    }
+    provider->closed_until_us = time_now_us() + CLOSED_US;
+    if (++provider->failures == FAILURES_MOST)
+        log_warn(&process, "the language model failed %u times in a row: it is left alone for 10 s",
+                 provider->failures);
+}
