@@ -10,6 +10,7 @@
 #include "base/stat.h"
 #include "base/time.h"
 #include "frame.h"
+#include "quota.h"
 #include "runtime.h"
 #include "tally.h"
 #include "url.h"
@@ -136,6 +137,18 @@ static void open_mailbox(const struct domain *domain)
     tally_open(domain, &actor.mailbox);
 }
 
+/* Whether messages of the domain have limits that the actor counts. */
+static bool asks_model(const struct domain *domain)
+{
+    for (size_t i = 0; i < domain->count; i++) {
+        enum rate rate = domain->handlers[i].method->rate;
+
+        if (rate == RATE_ai || rate == RATE_chat)
+            return true;
+    }
+    return false;
+}
+
 static void open_link(void)
 {
     actor.link = link_bind(actor.seat.endpoint, WIRE_MOST_BODY_BYTES, &admit_events, &actor);
@@ -260,6 +273,8 @@ int actor_main(const struct domain *domain, int argc, char **argv)
     open_link();
     standstill_open(&actor.standstill);
     open_admin();
+    if (asks_model(domain))
+        quota_open(&actor);
     if (domain->open != NULL)
         domain->open(&actor);
     loop_run();

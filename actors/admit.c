@@ -97,6 +97,8 @@ static int64_t budget_us(const struct method *method, int64_t asked_ms)
         return 0;
     if (asked_ms != INT_ABSENT)
         return TIME_MS(asked_ms < BUDGET_MOST_MS ? asked_ms : BUDGET_MOST_MS);
+    if (method->budget_ms > 0)
+        return TIME_MS(method->budget_ms);
     if (method->pieces)
         return TIME_MS(BUDGET_STREAM_MS);
     switch (method->kind) {
@@ -163,6 +165,7 @@ static void fill_call(struct call *call, const struct arrival *arrival, const st
     call->deadline_us = deadline_us(arrival, method);
     call->user = user_of(request);
     call->client = request->client;
+    call->by_client = request->by_client;
     call->validator = request->validator;
     if (request->trace.ptr != NULL)
         call->log.trace = arena_copy(&call->arena, request->trace).ptr;

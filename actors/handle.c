@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "frame.h"
 #include "inject.h"
+#include "quota.h"
 #include "runtime.h"
 #include "tally.h"
 
@@ -128,7 +129,7 @@ static int run(struct mail *mail, const void *in, void *out)
     struct call *call = &mail->call;
 
     db_attach(call, mail->actor->pool);
-    if (call->failure.fault != NULL)
+    if (call->failure.fault != NULL || quota_count(call) != 0 || check_user(call) != 0)
         return -1;
     for (int runs = 1; run_once(mail, in, out) != 0; runs++) {
         if (!may_run_again(mail, runs))
@@ -154,7 +155,7 @@ static void *handle(struct mail *mail)
         fail(call, busy, "no memory for input and output");
         return NULL;
     }
-    if (read_input(mail, in) != 0 || check_user(call) != 0)
+    if (read_input(mail, in) != 0)
         return NULL;
     INJECT_WAIT(handler_slow, time_now_us() + TIME_MS(300));
     return run(mail, in, out) == 0 ? out : NULL;
@@ -166,6 +167,9 @@ static struct common_reply header_of(const struct mail *mail)
 {
     const struct call *call = &mail->call;
     struct common_reply reply = {.v = WIRE_VERSION, .id = mail->id, .user = call->reply_user};
+
+    if (call->reply_rate.limit > 0)
+        reply.rate = &call->reply_rate;
 
     if (call->failure.fault != NULL) {
         reply.status = str_of(call->failure.fault->name);

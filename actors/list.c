@@ -17,15 +17,9 @@ enum {
 
 /* ---- pieces ---- */
 
-static struct mail *mail_of(struct call *call)
+bool call_takes_pieces(struct call *call)
 {
-    return (struct mail *)(void *)((char *)call - offsetof(struct mail, call));
-}
-
-bool call_takes_pieces(const struct call *call)
-{
-    return ((const struct mail *)(const void *)((const char *)call - offsetof(struct mail, call)))
-               ->credit != INT_ABSENT;
+    return mail_of(call)->credit != INT_ABSENT;
 }
 
 void pieces_grant(struct mail *mail, int64_t bytes)
@@ -54,7 +48,7 @@ static int await_credit(struct mail *mail)
     return error;
 }
 
-static int send_piece(struct mail *mail, struct str body)
+int pieces_send(struct mail *mail, struct str body)
 {
     struct common_reply reply = {
         .v = WIRE_VERSION, .id = mail->id, .status = STR("more"), .user = mail->call.reply_user};
@@ -78,7 +72,7 @@ int call_more(struct call *call, void *out)
     codec_encode(&body, &call->method->out, out);
     if (body.failed)
         return fail(call, busy, "no memory for a piece of the answer");
-    if (send_piece(mail_of(call), buffer_str(&body)) != 0)
+    if (pieces_send(mail_of(call), buffer_str(&body)) != 0)
         return -1;
     call_scope_next(call);
     memset(out, 0, call->method->out.size_bytes);

@@ -60,4 +60,4 @@ int list_result(const struct list *list) MUST;
 int call_more(struct call *call, void *out) MUST;
 
 /* Whether the caller takes pieces. */
-bool call_takes_pieces(const struct call *call);
+bool call_takes_pieces(struct call *call);

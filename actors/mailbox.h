@@ -22,6 +22,12 @@ struct mail {
     struct mail *next;  /* of its bucket */
 };
 
+/* The mail whose call it is; only of a call that came as a message. */
+static inline struct mail *mail_of(struct call *call)
+{
+    return (struct mail *)(void *)((char *)call - offsetof(struct mail, call));
+}
+
 struct mailbox {
     struct mail **buckets; /* a power of two of them */
     size_t mask;           /* that power less one */

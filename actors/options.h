@@ -22,6 +22,10 @@
            "bytes of such calls' messages")                                                        \
     OPTION(call_memory, bytes, "LECTERN_CALL_MEMORY", "64MiB", 65536, 4294967296, fixed,           \
            "memory that one call may use")                                                         \
+    OPTION(ai_limit, number, "AI_ENDPOINT_LIMIT", "10", 0, 1000000000, reloadable,                 \
+           "insights, and definitions, that a user may ask for in a minute; 0: no limit")          \
+    OPTION(chat_limit, number, "CHAT_ENDPOINT_LIMIT", "20", 0, 1000000000, reloadable,             \
+           "messages that a user may send in a minute, of each kind of chat; 0: no limit")         \
     OPTION(keep, bytes, "LECTERN_KEEP", "32MiB", 65536, 4294967296, fixed,                         \
            "memory for what is kept of the database, so that it need not be asked again")
 

@@ -46,6 +46,9 @@ void handle_mail(void *mail);
 /* The reader takes so many bytes more. */
 void pieces_grant(struct mail *mail, int64_t bytes);
 
+/* Sends a reply that is not the last one, when the reader has credit. -1: a failure is recorded. */
+int pieces_send(struct mail *mail, struct str body) MUST;
+
 /* ---- reply.c ---- */
 
 /* Sends two frames when the turn ends; what cannot be sent is counted. */

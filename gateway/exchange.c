@@ -151,6 +151,7 @@ static int travel(struct exchange *exchange, const struct method *method, struct
     trip->writes = method == exchange->method ? exchange->writes : method->kind != KIND_read;
     if (method == exchange->method) {
         trip->user = exchange->user;
+        trip->by_client = exchange->user_made;
         trip->affinity = exchange->affinity;
         if (exchange->cached != NULL)
             trip->validator = exchange->cached->validator;
@@ -187,8 +188,15 @@ static int make_user(struct exchange *exchange)
     if (why != NULL)
         return fail(exchange, internal, "a new user is malformed: %s", why);
     exchange->user = out.anonymous_id;
+    exchange->user_made = out.created;
     exchange->trip.reply.user = NO_STR;
     return 0;
+}
+
+/* The actor counts the message, and refuses it before a user is made for nothing. */
+static bool actor_counts(const struct exchange *exchange)
+{
+    return exchange->method->rate == RATE_ai || exchange->method->rate == RATE_chat;
 }
 
 static int find_user(struct exchange *exchange)
@@ -196,7 +204,7 @@ static int find_user(struct exchange *exchange)
     if (exchange->method->who == WHO_anyone)
         return 0;
     exchange->user = exchange->cookie;
-    if (exchange->method->who == WHO_user && exchange->user.ptr == NULL)
+    if (exchange->method->who == WHO_user && exchange->user.ptr == NULL && !actor_counts(exchange))
         return make_user(exchange);
     return 0;
 }
@@ -206,7 +214,8 @@ static int ask(struct exchange *exchange)
 {
     if (travel(exchange, exchange->method, exchange->input) != 0)
         return -1;
-    if (exchange->trip.fault == &fault_unknown_user && exchange->user.ptr != NULL) {
+    if (exchange->trip.fault == &fault_unknown_user &&
+        (exchange->user.ptr != NULL || actor_counts(exchange))) {
         if (exchange->method->who == WHO_user) {
             if (make_user(exchange) != 0)
                 return -1;
@@ -221,10 +230,14 @@ static int ask(struct exchange *exchange)
     return 0;
 }
 
-/* A request that writes has longer. */
+/* A request that writes has longer, and some messages name their own time. */
 static void set_deadline(struct exchange *exchange)
 {
-    if (exchange->writes)
+    if (exchange->method->budget_ms > 0)
+        exchange->deadline_us = exchange->begun_us + TIME_MS(exchange->method->budget_ms);
+    else if (exchange->method->kind == KIND_stream)
+        exchange->deadline_us = exchange->begun_us + exchange->setup->options->stream_deadline;
+    else if (exchange->writes)
         exchange->deadline_us = exchange->begun_us + exchange->setup->options->write_deadline;
 }
 

@@ -52,6 +52,7 @@ struct exchange {
     struct str affinity;                /* by which the actor is chosen; may be absent */
     struct str cookie;       /* the user that the client claims; absent: none, or no UUID */
     struct str user;         /* for whom the actor is asked */
+    bool user_made;          /* he was made for this request */
     struct in6_addr address; /* the client's */
     char address_text[CLIENT_TEXT_BYTES]; /* the same, for actors */
     struct common_rate rate;              /* what is left of the minute's limit */

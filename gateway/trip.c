@@ -135,6 +135,7 @@ static int send_to(struct trip *trip, struct instance *instance)
         .budget = left_us > 0 ? (left_us + TIME_MS(1) - 1) / TIME_MS(1) : 1,
         .user = trip->user,
         .client = trip->client,
+        .by_client = trip->by_client,
         .validator = trip->validator,
         .credit = trip->method->pieces ? TRIP_CREDIT_BYTES : INT_ABSENT,
         .trace = trip->trace,

@@ -15,6 +15,7 @@ struct trip {
     struct str body;             /* its input, encoded */
     struct str user;             /* for whom; may be absent */
     struct str client;           /* the address that limits count by; may be absent */
+    bool by_client;              /* limits count by that address although there is a user */
     struct str validator;        /* of the answer that the client has; may be absent */
     struct str trace;            /* the request's id */
     struct str affinity;         /* by which the instance is chosen; may be absent */

@@ -33,14 +33,16 @@ struct call {
     int64_t deadline_us;         /* monotonic; every wait ends there */
     struct str user;             /* the anonymous id that it acts for; absent: nobody */
     struct str client;           /* the address that limits count by; may be absent */
+    bool by_client;              /* they count by it, although there is a user */
     struct str validator;        /* of the answer that the caller has; may be absent */
     int32_t user_id;             /* users.id of `user` once a statement resolved it, else 0 */
 
     /* What the handler says beside its output. */
-    struct str reply_user;      /* kept or new anonymous id where it is another than `user` */
-    struct str reply_validator; /* of the answer; absent: it has none */
-    bool reply_public;          /* shared caches may keep the answer */
-    bool reply_not_modified;    /* the caller's validator holds: no output is sent */
+    struct str reply_user;         /* kept or new anonymous id where it is another than `user` */
+    struct str reply_validator;    /* of the answer; absent: it has none */
+    struct common_rate reply_rate; /* the limit of a minute that counted it; limit 0: none */
+    bool reply_public;             /* shared caches may keep the answer */
+    bool reply_not_modified;       /* the caller's validator holds: no output is sent */
 
     /* While a scope is open: what was taken before it. */
     struct arena outer_arena;

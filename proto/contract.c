@@ -7,17 +7,20 @@
 #include "contract.h"
 #include <assert.h>
 
-/* Upper bound of FAULTS(…); each argument becomes the address of its fault. */
-#define EACH_FAULT(...) EACH_FAULT_(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1)
-#define EACH_FAULT_(a, b, c, d, e, f, g, h, n, ...) FAULTS_##n(a, b, c, d, e, f, g, h)
-#define FAULTS_1(a, ...) &fault_##a,
-#define FAULTS_2(a, ...) &fault_##a, FAULTS_1(__VA_ARGS__)
-#define FAULTS_3(a, ...) &fault_##a, FAULTS_2(__VA_ARGS__)
-#define FAULTS_4(a, ...) &fault_##a, FAULTS_3(__VA_ARGS__)
-#define FAULTS_5(a, ...) &fault_##a, FAULTS_4(__VA_ARGS__)
-#define FAULTS_6(a, ...) &fault_##a, FAULTS_5(__VA_ARGS__)
-#define FAULTS_7(a, ...) &fault_##a, FAULTS_6(__VA_ARGS__)
-#define FAULTS_8(a, ...) &fault_##a, FAULTS_7(__VA_ARGS__)
+/* EACH(of, a, b, …) is of(a) of(b) …, for at most eight. */
+#define EACH(of, ...) EACH_(of, __VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1)
+#define EACH_(of, a, b, c, d, e, f, g, h, n, ...) EACH_##n(of, a, b, c, d, e, f, g, h)
+#define EACH_1(of, a, ...) of(a)
+#define EACH_2(of, a, ...) of(a) EACH_1(of, __VA_ARGS__)
+#define EACH_3(of, a, ...) of(a) EACH_2(of, __VA_ARGS__)
+#define EACH_4(of, a, ...) of(a) EACH_3(of, __VA_ARGS__)
+#define EACH_5(of, a, ...) of(a) EACH_4(of, __VA_ARGS__)
+#define EACH_6(of, a, ...) of(a) EACH_5(of, __VA_ARGS__)
+#define EACH_7(of, a, ...) of(a) EACH_6(of, __VA_ARGS__)
+#define EACH_8(of, a, ...) of(a) EACH_7(of, __VA_ARGS__)
+
+#define ADDRESS_OF_FAULT(name) &fault_##name,
+#define ADDRESS_OF_RECORD(name) &IN_DOMAIN_RECORD(name),
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -157,11 +160,25 @@ static void fill_faults(void)
 #define MESSAGE(name, ...)                                                                         \
     {                                                                                              \
         static const struct fault *const list[] = {
-#define FAULTS(...) EACH_FAULT(__VA_ARGS__)
+#define FAULTS(...) EACH(ADDRESS_OF_FAULT, __VA_ARGS__)
 #define END(name)                                                                                  \
     NULL                                                                                           \
     };                                                                                             \
     methods[IN_DOMAIN_METHOD(name)].faults = list;                                                 \
+    }
+#include "contract.def"
+}
+
+static void fill_events(void)
+{
+#define MESSAGE(name, ...)                                                                         \
+    {                                                                                              \
+        static const struct record *const list[] = {
+#define EVENTS(...) EACH(ADDRESS_OF_RECORD, __VA_ARGS__)
+#define END(name)                                                                                  \
+    NULL                                                                                           \
+    };                                                                                             \
+    methods[IN_DOMAIN_METHOD(name)].events = list;                                                 \
     }
 #include "contract.def"
 }
@@ -174,6 +191,7 @@ void contract_open(void)
     fill_records();
     fill_inputs();
     fill_outputs();
+    fill_events();
     fill_faults();
 }
 

@@ -7,6 +7,7 @@
  *   MESSAGE(name, kind, verb, "/path/{field}", status, who, "prose", …)
  *       IN(name, type, place, need, "prose", …)
  *       OUT(name, type, "prose", …)
+ *       EVENTS(record, …)
  *       FAULTS(fault, …)
  *   END(name)
  *
@@ -28,7 +29,8 @@
  *   list(R)     struct { const struct <domain>_R *items; size_t count; }
  *
  * Kinds: read (one statement, may be sent again when lost), single (one statement that writes), tx
- * (one transaction), steps (several short transactions), stream (events, then the end).
+ * (one transaction), steps (several short transactions), stream (accepted, then EVENTS: records of
+ * the domain, each under its own name, then the output as the event `done`, or a fault as `error`).
  * Who: user (acts for the current user, one is made where there is none), reader (the user only
  * where one is known), anyone (no user at all), operators (not offered by HTTP to users). */
 #pragma once
@@ -55,7 +57,13 @@ enum need { NEED_required, NEED_optional };
 enum kind { KIND_read, KIND_single, KIND_tx, KIND_steps, KIND_stream };
 enum verb { VERB_NONE, VERB_GET, VERB_POST, VERB_DELETE };
 enum who { WHO_user, WHO_reader, WHO_anyone, WHO_operators };
-enum rate { RATE_none, RATE_write, RATE_new_user };
+enum rate {
+    RATE_none,
+    RATE_write,    /* of all writes together; each gateway counts */
+    RATE_new_user, /* the same, of new users */
+    RATE_ai,       /* of each message; the actor counts, in the database */
+    RATE_chat      /* the same */
+};
 
 struct field {
     const char *name; /* on the wire, in JSON, and the struct's member */
@@ -103,7 +111,9 @@ struct method {
     bool pieces;              /* its output may come in several replies; see the wire's page */
     const char *affinity;     /* input by which an instance is chosen, or NULL */
     uint32_t most_body_bytes; /* of its request over HTTP; 0: METHOD_BODY_BYTES */
+    uint32_t budget_ms;       /* time for it; 0: by its kind */
     struct record in, out;    /* what it takes and gives */
+    const struct record *const *events; /* NULL-terminated: what a stream consists of */
     const struct fault *const
         *faults;     /* NULL-terminated: its own; the common ones are any message's */
     unsigned number; /* METHOD_… */

@@ -21,6 +21,9 @@
 #ifndef OUT
 #define OUT(...)
 #endif
+#ifndef EVENTS
+#define EVENTS(...)
+#endif
 #ifndef FAULTS
 #define FAULTS(...)
 #endif

@@ -6,5 +6,6 @@
 #undef MESSAGE
 #undef IN
 #undef OUT
+#undef EVENTS
 #undef FAULTS
 #undef END
