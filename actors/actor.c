@@ -205,8 +205,9 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
         log_error(&process, "%u calls would not end: ending without them", actor.mailbox.count);
         log_close();
         _Exit(EX_SOFTWARE);
-    } else if (now_us >= actor.drain_us && actor.mailbox.count > 0) {
+    } else if (now_us >= actor.drain_us) {
         mailbox_cancel_all(&actor.mailbox);
+        work_cancel_all(&actor);
     }
 }
 

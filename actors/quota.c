@@ -19,14 +19,14 @@ static struct actor *actor;
 
 /* A window that began later than ours was opened by a statement that overtook this one. */
 STATEMENT_WRITE(count_minute, WITH_ME
-                ", whom as (select coalesce('a' || $3, 'u' || me.id) as who from me),"
-                " counted as (insert into rate_windows as old (who, method, began, calls)"
-                "   select who, $2, date_trunc('minute', now()), 1 from whom where who is not null"
+                ", counted as (insert into rate_windows as old (who, method, began, calls)"
+                "   select coalesce('a' || $3, 'u' || me.id), $2, date_trunc('minute', now()), 1"
+                "     from me where me.id is not null"
                 "   on conflict (who, method) do update set"
                 "     calls = case when old.began >= excluded.began then old.calls + 1 else 1 end,"
                 "     began = greatest(old.began, excluded.began)"
                 "   returning calls, began + interval '1 minute' as ends)"
-                " select me.id, calls, ends from me left join counted on true");
+                " select me.id, me.kept, calls, ends from me left join counted on true");
 
 STATEMENT(look_at_minute, "select calls, began + interval '1 minute' as ends from rate_windows"
                           " where who = 'a' || $1 and method = $2"
@@ -72,6 +72,15 @@ static int look(struct call *call, int64_t limit)
     return fail(call, rate_limited, "%lld of a minute", (long long)limit);
 }
 
+/* Nobody has that id; a client that is over its limit is told so first. */
+static int look_for_unknown(struct call *call, int64_t limit)
+{
+    failure_clear(&call->failure);
+    if (look(call, limit) != 0)
+        return -1;
+    return fail(call, unknown_user, "nobody has the id of a call that is counted");
+}
+
 int quota_count(struct call *call)
 {
     int64_t limit = limit_of(call->method);
@@ -82,13 +91,10 @@ int quota_count(struct call *call)
         return 0;
     if (call->user.ptr == NULL)
         return look(call, limit);
-    if (db_query(call, &count_minute,
-                 PARAMS(p_str(call->user), p_str(str_of(call->method->name)), p_str(client)),
-                 &rows) != 0)
-        return -1;
-    if (row_is_null(&rows, 0, "calls"))
-        return look(call, limit);
-    return judge_window(call, &rows, limit);
+    if (db_query_as_user(call, &count_minute,
+                         PARAMS(p_str(str_of(call->method->name)), p_str(client)), &rows) == 0)
+        return judge_window(call, &rows, limit);
+    return failed_with(&call->failure, &fault_unknown_user) ? look_for_unknown(call, limit) : -1;
 }
 
 static int sweep(struct call *call, void *arg)

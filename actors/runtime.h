@@ -61,8 +61,11 @@ void reply_fault(struct actor *actor, const struct link_peer *to, int64_t id,
 
 /* ---- work.c ---- */
 
-/* Starts no more of the actor's own work and cancels what runs. */
+/* What the actor does again and again is begun no more, and cancelled where it runs. */
 void work_drain(struct actor *actor);
+
+/* Cancels all of the actor's own work. */
+void work_cancel_all(struct actor *actor);
 
 /* Frees what actor_every() made. No work may run. */
 void work_close(struct actor *actor);

@@ -180,6 +180,13 @@ void work_drain(struct actor *actor)
     for (struct every *every = actor->everies; every != NULL; every = every->next)
         ev_timer_stop(loop_get(), &every->timer);
     for (struct work *work = actor->works; work != NULL; work = work->next)
+        if (work->every != NULL)
+            fiber_cancel(work->call.fiber);
+}
+
+void work_cancel_all(struct actor *actor)
+{
+    for (struct work *work = actor->works; work != NULL; work = work->next)
         fiber_cancel(work->call.fiber);
 }
 

@@ -2,8 +2,9 @@
  *
  * A definition is everybody's, unless somebody imported it: then it is found by, linked to and
  * shown to that user alone. */
-#include "handlers.h"
+#include "definition.h"
 #include "list.h"
+#include "llm/llm.h"
 #include <inttypes.h>
 
 /* ---- save_definition ---- */
@@ -34,19 +35,17 @@ STATEMENT_WRITE(make_definition, WITH_ME
                 "            select me.id, made.id from me, made)"
                 " select me.id as user_id, me.kept, made.id from me left join made on true");
 
-/* 0 with out->id, INT_ABSENT where nothing is stored for the word and verse. */
-static int find(struct call *call, const struct definition_save_definition_in *in,
-                struct definition_save_definition_out *out, struct definition_parts *parts)
+int definition_find(struct call *call, const struct definition_key *key, int64_t *id,
+                    struct definition_parts *parts)
 {
     struct rows rows;
 
-    if (db_query_as_user(
-            call, &find_definition,
-            PARAMS(p_str(in->word), p_str(in->passage_reference), p_str(in->verse_text)),
-            &rows) != 0)
+    if (db_query_as_user(call, &find_definition,
+                         PARAMS(p_str(key->word), p_str(key->reference), p_str(key->verse)),
+                         &rows) != 0)
         return -1;
-    out->id = row_i64(&rows, 0, "id");
-    if (out->id != INT_ABSENT)
+    *id = row_i64(&rows, 0, "id");
+    if (*id != INT_ABSENT)
         row_fill(&rows, 0, &record_definition_parts, parts);
     return 0;
 }
@@ -76,13 +75,14 @@ int definition_save_definition(struct call *call, const struct definition_save_d
                                struct definition_save_definition_out *out)
 {
     struct definition_parts *parts = arena_alloc(&call->arena, sizeof(*parts));
+    struct definition_key key = {in->word, in->passage_reference, in->verse_text};
 
     if (parts == NULL)
         return fail(call, busy, "no memory for the definition");
     *parts = (struct definition_parts){in->definition, in->biblical_usage, in->original_language};
     out->definition = parts;
     for (int made = 0;; made++) {
-        if (find(call, in, out, parts) != 0)
+        if (definition_find(call, &key, &out->id, parts) != 0)
             return -1;
         if (out->id != INT_ABSENT)
             return 0;
@@ -197,4 +197,5 @@ int definition_clear_user_definitions(struct call *call,
     return out->message.ptr != NULL ? 0 : fail(call, busy, "no memory for the message");
 }
 
-const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 5};
+const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 6, .open = definition_open,
+                                     .close = llm_close};

@@ -2,8 +2,9 @@
  *
  * An insight is everybody's, unless somebody imported it: then it is found by, linked to and shown
  * to that user alone. */
-#include "handlers.h"
+#include "insight.h"
 #include "list.h"
+#include "llm/llm.h"
 #include <inttypes.h>
 
 /* ---- save_insight ---- */
@@ -34,17 +35,15 @@ STATEMENT_WRITE(make_insight, WITH_ME
                 "            select me.id, made.id from me, made)"
                 " select me.id as user_id, me.kept, made.id from me left join made on true");
 
-/* 0 with out->id, INT_ABSENT where nothing is stored for the passage. */
-static int find(struct call *call, const struct insight_save_insight_in *in,
-                struct insight_save_insight_out *out, struct insight_parts *parts)
+int insight_find(struct call *call, struct str reference, struct str text, int64_t *id,
+                 struct insight_parts *parts)
 {
     struct rows rows;
 
-    if (db_query_as_user(call, &find_insight,
-                         PARAMS(p_str(in->passage_reference), p_str(in->passage_text)), &rows) != 0)
+    if (db_query_as_user(call, &find_insight, PARAMS(p_str(reference), p_str(text)), &rows) != 0)
         return -1;
-    out->id = row_i64(&rows, 0, "id");
-    if (out->id != INT_ABSENT)
+    *id = row_i64(&rows, 0, "id");
+    if (*id != INT_ABSENT)
         row_fill(&rows, 0, &record_insight_parts, parts);
     return 0;
 }
@@ -80,7 +79,7 @@ int insight_save_insight(struct call *call, const struct insight_save_insight_in
                                     in->practical_application};
     out->insight = parts;
     for (int made = 0;; made++) {
-        if (find(call, in, out, parts) != 0)
+        if (insight_find(call, in->passage_reference, in->passage_text, &out->id, parts) != 0)
             return -1;
         if (out->id != INT_ABSENT)
             return 0;
@@ -192,4 +191,5 @@ int insight_clear_user_insights(struct call *call, const struct insight_clear_us
     return out->message.ptr != NULL ? 0 : fail(call, busy, "no memory for the message");
 }
 
-const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 5};
+const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 6, .open = insight_open,
+                                     .close = llm_close};
