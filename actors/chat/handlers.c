@@ -1,8 +1,9 @@
 /* The domain `chat`: conversations about an insight, and those that stand alone.
  *
  * A conversation about an insight is one user's, although the insight is everybody's. */
-#include "handlers.h"
+#include "converse.h"
 #include "list.h"
+#include "llm/llm.h"
 #include <inttypes.h>
 
 /* ---- get_chat_messages ---- */
@@ -152,4 +153,5 @@ int chat_delete_standalone_chat(struct call *call, const struct chat_delete_stan
     return 0;
 }
 
-const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 5};
+const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 6, .open = chat_open,
+                                     .close = llm_close};

@@ -28,6 +28,9 @@
            "most tokens of a definition")                                                          \
     OPTION(max_tokens_chat, number, "MAX_TOKENS_CHAT", "2000", 1, 1000000, fixed,                  \
            "most tokens of a chat's answer")                                                       \
+    OPTION(history_chars, number, "CONVERSATION_HISTORY_CHAR_LIMIT", "24000", 1, 10000000, fixed,  \
+           "characters of a conversation that the model is told again; what is older is "          \
+           "summarized")                                                                           \
     OPTION(llm_calls, number, "LECTERN_LLM_CALLS", "512", 1, 10000, fixed,                         \
            "questions to the model at one time; more are answered 503")                            \
     OPTION(llm_first_token, duration, "LECTERN_LLM_FIRST_TOKEN", "30s", 1000, 600000000, fixed,    \

@@ -1,0 +1,296 @@
+/* The context of conversations; see context.h. */
+#include "context.h"
+#include "base/log.h"
+#include "base/time.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+extern const char prompt_chat_summary[];
+
+enum { SUMMARY_BYTES = 256 * 1024 };
+
+#define SUMMARY_BUDGET_US TIME_S(90)
+
+static struct {
+    struct actor *actor;
+    int64_t most_chars;  /* of messages that the model is told */
+    int64_t most_tokens; /* of a summary */
+} context;
+
+void context_open(struct actor *actor, int64_t most_chars, int64_t most_tokens)
+{
+    context.actor = actor;
+    context.most_chars = most_chars;
+    context.most_tokens = most_tokens;
+}
+
+/* ---- reading ---- */
+
+STATEMENT(insight_context,
+          WITH_ME ", said as (select id, role, content, created_at,"
+                  "                  sum(length(content)) over (order by created_at desc, id desc)"
+                  "                    as chars"
+                  "             from (select chat_messages.* from me join chat_messages"
+                  "                     on user_id = me.id and insight_id = $2"
+                  "                    order by created_at desc, chat_messages.id desc limit 200)"
+                  "               as latest)"
+                  " select me.id as user_id, me.kept,"
+                  "        exists (select from saved_insights where id = $2"
+                  "                and (imported_by is null or imported_by = me.id)) as known,"
+                  "        null::text as reference, null::text as passage,"
+                  "        (select summary_text from insight_chat_summaries"
+                  "          where user_id = me.id and insight_id = $2) as summary,"
+                  "        role, content from me left join said on chars <= $3"
+                  "  order by said.created_at, said.id");
+
+STATEMENT(standalone_context,
+          WITH_ME ", chat as (select standalone_chats.* from me join standalone_chats"
+                  "             on user_id = me.id and standalone_chats.id = $2),"
+                  " said as (select id, role, content, created_at,"
+                  "                  sum(length(content)) over (order by created_at desc, id desc)"
+                  "                    as chars"
+                  "             from (select message.* from chat"
+                  "                     join standalone_chat_messages as message"
+                  "                       on chat_id = chat.id"
+                  "                    order by message.created_at desc, message.id desc limit 200)"
+                  "               as latest)"
+                  " select me.id as user_id, me.kept, chat.id is not null as known,"
+                  "        passage_reference as reference, passage_text as passage,"
+                  "        (select summary_text from conversation_summaries"
+                  "          where conversation_type = 'standalone'"
+                  "            and conversation_id = chat.id) as summary,"
+                  "        role, content from me left join chat on true"
+                  "   left join said on chars <= $3 order by said.created_at, said.id");
+
+/* The messages of the rows from the first of the user's on, with room for one more. */
+static int fill_messages(struct call *call, const struct rows *rows, struct context *out)
+{
+    struct llm_message *messages = arena_alloc(&call->arena, (rows->count + 1) * sizeof(*messages));
+
+    if (messages == NULL)
+        return fail(call, busy, "no memory for a conversation");
+    for (size_t i = 0; i < rows->count; i++) {
+        struct str role = row_str(rows, i, "role");
+
+        if (role.ptr != NULL && (out->count > 0 || str_is(role, "user")))
+            messages[out->count++] = (struct llm_message){role, row_str(rows, i, "content")};
+    }
+    out->messages = messages;
+    return 0;
+}
+
+int context_read(struct call *call, const struct conversation *conversation, struct context *out)
+{
+    const struct statement *statement =
+        conversation->kind == ABOUT_INSIGHT ? &insight_context : &standalone_context;
+    struct rows rows;
+
+    if (db_query_as_user(call, statement,
+                         PARAMS(p_i64(conversation->id), p_i64(context.most_chars)), &rows) != 0)
+        return -1;
+    *out = (struct context){.known = row_bool(&rows, 0, "known"),
+                            .reference = row_str(&rows, 0, "reference"),
+                            .passage = row_str(&rows, 0, "passage"),
+                            .summary = row_str(&rows, 0, "summary")};
+    return fill_messages(call, &rows, out);
+}
+
+/* ---- telling ---- */
+
+static void add_tagged(struct buffer *out, const char *tag, struct str text)
+{
+    if (text.len == 0)
+        return;
+    buffer_add_format(out, "\n<%s>\n", tag);
+    buffer_add_str(out, text);
+    buffer_add_format(out, "\n</%s>\n", tag);
+}
+
+struct str context_system(struct call *call, const char *prompt, const struct context *what,
+                          struct str explanation)
+{
+    struct buffer out;
+
+    buffer_init(&out, &call->arena, SIZE_MAX);
+    buffer_add_str(&out, str_of(prompt));
+    add_tagged(&out, "reference", what->reference);
+    add_tagged(&out, "passage", what->passage);
+    add_tagged(&out, "explanation", explanation);
+    add_tagged(&out, "summary_of_what_was_said_before", what->summary);
+    if (!out.failed)
+        return buffer_str(&out);
+    fail(call, busy, "no memory for a question");
+    return NO_STR;
+}
+
+/* ---- summaries ---- */
+
+/* What fell out of the context and is in no summary yet, oldest first, and the summary so far. */
+STATEMENT(insight_unsummarized, WITH_ME
+          ", old as (select summary_text, message_count, last_message_id"
+          "            from me join insight_chat_summaries"
+          "              on user_id = me.id and insight_id = $2),"
+          " said as (select message.id, role, content, created_at,"
+          "                 sum(length(content)) over (order by created_at desc,"
+          "                     message.id desc) as chars"
+          "            from me join chat_messages as message"
+          "              on user_id = me.id and insight_id = $2"
+          "             and message.id > coalesce((select last_message_id from old), 0)),"
+          " fallen as (select *, sum(length(content)) over (order by created_at, id) as read"
+          "              from said where chars > $3)"
+          " select me.id as user_id, (select summary_text from old) as summary,"
+          "        coalesce((select message_count from old), 0) as summarized,"
+          "        fallen.id as message_id, role, content"
+          "   from me left join fallen on read <= $4 or read = length(content)"
+          "  order by created_at, fallen.id");
+
+STATEMENT(standalone_unsummarized, WITH_ME
+          ", chat as (select standalone_chats.id from me join standalone_chats"
+          "             on user_id = me.id and standalone_chats.id = $2),"
+          " old as (select summary_text, message_count, last_message_id"
+          "           from chat join conversation_summaries"
+          "             on conversation_type = 'standalone' and conversation_id = chat.id),"
+          " said as (select message.id, role, content, created_at,"
+          "                 sum(length(content)) over (order by created_at desc,"
+          "                     message.id desc) as chars"
+          "            from chat join standalone_chat_messages as message"
+          "              on chat_id = chat.id"
+          "             and message.id > coalesce((select last_message_id from old), 0)),"
+          " fallen as (select *, sum(length(content)) over (order by created_at, id) as read"
+          "              from said where chars > $3)"
+          " select me.id as user_id, (select summary_text from old) as summary,"
+          "        coalesce((select message_count from old), 0) as summarized,"
+          "        fallen.id as message_id, role, content"
+          "   from me left join fallen on read <= $4 or read = length(content)"
+          "  order by created_at, fallen.id");
+
+/* A summary that was made meanwhile of more messages stays. */
+STATEMENT_WRITE(store_insight_summary,
+                WITH_ME ", stored as (insert into insight_chat_summaries as old"
+                        "     (user_id, insight_id, summary_text, message_count, last_message_id)"
+                        "   select me.id, $2, $3, $4, $5 from me where me.id is not null"
+                        "      and exists (select from chat_messages"
+                        "                   where user_id = me.id and insight_id = $2)"
+                        "   on conflict (user_id, insight_id) do update set"
+                        "     summary_text = excluded.summary_text,"
+                        "     message_count = excluded.message_count,"
+                        "     last_message_id = excluded.last_message_id, updated_at = now()"
+                        "   where coalesce(old.last_message_id, 0) < excluded.last_message_id)"
+                        " select me.id as user_id from me");
+
+STATEMENT_WRITE(store_standalone_summary,
+                WITH_ME ", stored as (insert into conversation_summaries as old"
+                        "     (conversation_type, conversation_id, summary_text, message_count,"
+                        "      last_message_id)"
+                        "   select 'standalone', chat.id, $3, $4, $5"
+                        "     from me join standalone_chats as chat"
+                        "       on user_id = me.id and chat.id = $2"
+                        "   on conflict (conversation_type, conversation_id) do update set"
+                        "     summary_text = excluded.summary_text,"
+                        "     message_count = excluded.message_count,"
+                        "     last_message_id = excluded.last_message_id, updated_at = now()"
+                        "   where coalesce(old.last_message_id, 0) < excluded.last_message_id)"
+                        " select me.id as user_id from me");
+
+/* Whose conversation is to be summarized; on the heap. */
+struct summarizing {
+    struct conversation conversation;
+    char user[64];
+};
+
+static struct str fallen_text(struct call *call, const struct rows *rows)
+{
+    struct buffer text;
+
+    buffer_init(&text, &call->arena, SIZE_MAX);
+    add_tagged(&text, "summary", row_str(rows, 0, "summary"));
+    buffer_add_text(&text, "<conversation>\n");
+    for (size_t i = 0; i < rows->count; i++) {
+        buffer_add_str(&text, row_str(rows, i, "role"));
+        buffer_add_text(&text, ": ");
+        buffer_add_str(&text, row_str(rows, i, "content"));
+        buffer_add_char(&text, '\n');
+    }
+    buffer_add_text(&text, "</conversation>");
+    return text.failed ? NO_STR : buffer_str(&text);
+}
+
+static int ask_summary(struct call *call, const struct rows *rows, struct str *summary)
+{
+    struct llm_message message = {STR("user"), fallen_text(call, rows)};
+    struct llm_question question = {.system = str_of(prompt_chat_summary),
+                                    .messages = &message,
+                                    .count = 1,
+                                    .most_tokens = context.most_tokens};
+
+    if (message.text.ptr == NULL)
+        return fail(call, busy, "no memory for a summary");
+    return llm_ask(call, &question, summary);
+}
+
+static int store_summary(struct call *call, const struct conversation *conversation,
+                         const struct rows *fallen, struct str summary)
+{
+    const struct statement *statement =
+        conversation->kind == ABOUT_INSIGHT ? &store_insight_summary : &store_standalone_summary;
+    int64_t count = row_i64(fallen, 0, "summarized") + (int64_t)fallen->count;
+    int64_t last = row_i64(fallen, fallen->count - 1, "message_id");
+    struct rows rows;
+
+    return db_query_as_user(
+        call, statement, PARAMS(p_i64(conversation->id), p_str(summary), p_i64(count), p_i64(last)),
+        &rows);
+}
+
+static int summarize(struct call *call, const struct conversation *conversation)
+{
+    const struct statement *statement =
+        conversation->kind == ABOUT_INSIGHT ? &insight_unsummarized : &standalone_unsummarized;
+    struct rows rows;
+    struct str summary;
+
+    if (db_query_as_user(
+            call, statement,
+            PARAMS(p_i64(conversation->id), p_i64(context.most_chars), p_i64(SUMMARY_BYTES)),
+            &rows) != 0)
+        return -1;
+    if (row_is_null(&rows, 0, "message_id"))
+        return 0;
+    if (ask_summary(call, &rows, &summary) != 0)
+        return -1;
+    return store_summary(call, conversation, &rows, summary);
+}
+
+static int work(struct call *call, void *arg)
+{
+    struct summarizing *summarizing = arg;
+    int error;
+
+    call->user = str_of(summarizing->user);
+    error = summarize(call, &summarizing->conversation);
+    if (error != 0)
+        log_info(call, "a conversation stays without a summary: %s", call->failure.text);
+    call->user = NO_STR;
+    free(summarizing);
+    return error;
+}
+
+static void start_work(void *arg)
+{
+    if (actor_work(context.actor, "summarize a conversation", SUMMARY_BUDGET_US, work, arg) != 0)
+        free(arg);
+}
+
+void context_summarize_later(struct call *call, const struct conversation *conversation)
+{
+    struct summarizing *summarizing = calloc(1, sizeof(*summarizing));
+
+    if (summarizing == NULL)
+        return;
+    summarizing->conversation = *conversation;
+    (void)snprintf(summarizing->user, sizeof(summarizing->user), "%.*s", STR_ARG(call->user));
+    if (call_on_end(call, start_work, summarizing) != 0) {
+        failure_clear(&call->failure);
+        free(summarizing);
+    }
+}

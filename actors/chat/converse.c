@@ -1,0 +1,302 @@
+/* Conversations with the language model: three messages, one way.
+ *
+ * Read what was said, reserve a call of the day, accept; then pass on the answer as it comes, store
+ * both messages in one transaction, and say that it is complete. Who leaves before that has said
+ * nothing. While the model is awaited nothing is open in the database. */
+#include "converse.h"
+#include "context.h"
+#include "quota.h"
+#include "stream.h"
+#include <inttypes.h>
+
+extern const char prompt_chat_insight[], prompt_chat_standalone[];
+
+enum { TITLE_CHARS = 50, ANSWER_BYTES = 1024 * 1024 };
+
+static int64_t most_tokens;
+
+void chat_open(struct actor *actor)
+{
+    struct llm_options options = actor_llm_options(actor);
+
+    most_tokens = options.max_tokens_chat;
+    llm_open(&options);
+    context_open(actor, options.history_chars, options.max_tokens_chat);
+}
+
+/* One turn of a conversation, from the message to what is stored. */
+struct turn {
+    struct conversation conversation; /* id 0: it begins with this turn */
+    struct context context;           /* what was said before */
+    const char *prompt;               /* what the model is told to be */
+    struct str explanation;           /* of the passage; may be absent */
+    struct str message;               /* what the user says */
+    struct reservation *reservation;  /* of the day */
+    struct buffer answer;             /* so far, in the call's memory */
+    struct str stop_reason;           /* why it ended; may be absent */
+    bool truncated;                   /* it ended at the limit of tokens */
+};
+
+/* ---- storing ---- */
+
+/* Pairs of messages stand together: whoever stores one holds the conversation until it commits. */
+STATEMENT(lock_insight_chat,
+          WITH_ME " select me.id, pg_advisory_xact_lock(me.id, $2::integer) from me");
+
+STATEMENT_WRITE(add_insight_messages,
+                WITH_ME ", said as (insert into chat_messages"
+                        "     (insight_id, user_id, role, content, was_truncated)"
+                        "   select $2, me.id, role, content, was_truncated"
+                        "     from me, (values (1, 'user', $3, false), (2, 'assistant', $4, $5))"
+                        "       as pair (place, role, content, was_truncated)"
+                        "    where me.id is not null order by place)"
+                        " select me.id from me");
+
+STATEMENT_WRITE(begin_chat,
+                WITH_ME ", chat as (insert into standalone_chats"
+                        "     (user_id, title, passage_reference, passage_text)"
+                        "   select me.id, $2, $3, $4 from me where me.id is not null returning id)"
+                        " select me.id as user_id, chat.id from me left join chat on true");
+
+/* Locks the chat's row, which keeps pairs together. */
+STATEMENT_WRITE(use_chat,
+                WITH_ME ", used as (update standalone_chats as chat set updated_at = now()"
+                        "   from me where user_id = me.id and chat.id = $2 returning chat.id)"
+                        " select me.id as user_id, used.id from me left join used on true");
+
+STATEMENT_WRITE(add_standalone_messages,
+                "insert into standalone_chat_messages (chat_id, role, content, was_truncated)"
+                " select $1, role, content, was_truncated"
+                "   from (values (1, 'user', $2, false), (2, 'assistant', $3, $4))"
+                "     as pair (place, role, content, was_truncated) order by place");
+
+static int store_insight_turn(struct call *call, void *arg)
+{
+    struct turn *turn = arg;
+    struct rows rows;
+
+    if (db_query_as_user(call, &lock_insight_chat, PARAMS(p_i64(turn->conversation.id)), &rows) !=
+            0 ||
+        db_query_as_user(call, &add_insight_messages,
+                         PARAMS(p_i64(turn->conversation.id), p_str(turn->message),
+                                p_str(buffer_str(&turn->answer)), p_bool(turn->truncated)),
+                         &rows) != 0)
+        return -1;
+    return allowance_settle(call, turn->reservation);
+}
+
+/* The first characters, with dots where more follow. */
+static struct str title_of(struct call *call, struct str message)
+{
+    size_t chars = 0, len = 0;
+
+    while (len < message.len) {
+        bool starts = ((unsigned char)message.ptr[len] & 0xC0) != 0x80;
+
+        if (starts && chars++ == TITLE_CHARS)
+            break;
+        len++;
+    }
+    if (len == message.len)
+        return message;
+    return arena_format(&call->arena, "%.*s...", (int)len, message.ptr);
+}
+
+static int begin_or_use_chat(struct call *call, struct turn *turn)
+{
+    struct rows rows;
+    int error;
+
+    if (turn->conversation.id == 0)
+        error =
+            db_query_as_user(call, &begin_chat,
+                             PARAMS(p_str(title_of(call, turn->message)),
+                                    p_str(turn->context.reference), p_str(turn->context.passage)),
+                             &rows);
+    else
+        error = db_query_as_user(call, &use_chat, PARAMS(p_i64(turn->conversation.id)), &rows);
+    if (error != 0)
+        return -1;
+    if (row_is_null(&rows, 0, "id"))
+        return fail(call, chat_not_found, "chat %" PRId64 " went meanwhile", turn->conversation.id);
+    turn->conversation.id = row_i64(&rows, 0, "id");
+    return 0;
+}
+
+static int store_standalone_turn(struct call *call, void *arg)
+{
+    struct turn *turn = arg;
+    struct rows rows;
+
+    if (begin_or_use_chat(call, turn) != 0 ||
+        db_query(call, &add_standalone_messages,
+                 PARAMS(p_i64(turn->conversation.id), p_str(turn->message),
+                        p_str(buffer_str(&turn->answer)), p_bool(turn->truncated)),
+                 &rows) != 0)
+        return -1;
+    return allowance_settle(call, turn->reservation);
+}
+
+/* Run again after a conflict, it begins the same chat again. */
+static int store_new_chat(struct call *call, void *arg)
+{
+    struct turn *turn = arg;
+
+    turn->conversation.id = 0;
+    return store_standalone_turn(call, arg);
+}
+
+/* ---- asking ---- */
+
+static int pass_on(struct call *call, struct turn *turn, struct llm_stream *stream)
+{
+    struct str text;
+
+    for (;;) {
+        if (llm_next(stream, &text) != 0)
+            return -1;
+        if (text.ptr == NULL)
+            return 0;
+        buffer_add_str(&turn->answer, text);
+        if (turn->answer.failed)
+            return fail(call, busy, "the answer is too large");
+        if (call_event(call, &record_chat_token, &(struct chat_token){text}) != 0)
+            return -1;
+        allowance_used(turn->reservation);
+    }
+}
+
+static int ask(struct call *call, struct turn *turn)
+{
+    struct context *context = &turn->context;
+    struct llm_message *messages = (struct llm_message *)(uintptr_t)context->messages;
+    struct llm_question question = {
+        .system = context_system(call, turn->prompt, context, turn->explanation),
+        .messages = messages,
+        .count = context->count + 1,
+        .most_tokens = most_tokens,
+    };
+    struct llm_stream *stream;
+
+    messages[context->count] = (struct llm_message){STR("user"), turn->message};
+    if (question.system.ptr == NULL || llm_begin(call, &question, &stream) != 0)
+        return -1;
+    buffer_init(&turn->answer, &call->arena, ANSWER_BYTES);
+    if (pass_on(call, turn, stream) != 0)
+        return -1;
+    turn->stop_reason = arena_copy(&call->arena, llm_stop_reason(stream));
+    turn->truncated = str_is(turn->stop_reason, "max_tokens");
+    llm_end(&stream);
+    return 0;
+}
+
+/* From the acceptance to what is stored. What failed is given back, unless the client left with
+ * some of the answer. */
+static int converse(struct call *call, struct turn *turn, int (*store)(struct call *, void *))
+{
+    if (ask(call, turn) == 0 && tx_run(call, store, turn) == 0) {
+        allowance_settled(turn->reservation);
+        context_summarize_later(call, &turn->conversation);
+        return 0;
+    }
+    if (!failed_with(&call->failure, &fault_cancelled))
+        allowance_give_back(call, turn->reservation);
+    return -1;
+}
+
+static int check_model(struct call *call)
+{
+    return llm_is_configured() ? 0 : fail(call, model_absent, "no provider is configured");
+}
+
+static int reserve(struct call *call, struct turn *turn)
+{
+    if (check_model(call) != 0)
+        return -1;
+    turn->reservation = allowance_reserve(call);
+    return turn->reservation != NULL ? 0 : -1;
+}
+
+/* ---- send_chat_message ---- */
+
+static struct str explanation_of(struct call *call, const struct chat_insight_context *context)
+{
+    return arena_format(&call->arena, "%.*s\n\n%.*s\n\n%.*s", STR_ARG(context->historical_context),
+                        STR_ARG(context->theological_significance),
+                        STR_ARG(context->practical_application));
+}
+
+int chat_send_chat_message(struct call *call, const struct chat_send_chat_message_in *in,
+                           struct chat_send_chat_message_out *out)
+{
+    struct turn turn = {.conversation = {ABOUT_INSIGHT, in->insight_id},
+                        .prompt = prompt_chat_insight,
+                        .explanation = explanation_of(call, in->insight_context),
+                        .message = in->message};
+
+    if (context_read(call, &turn.conversation, &turn.context) != 0)
+        return -1;
+    if (!turn.context.known)
+        return fail(call, insight_not_found, "insight %" PRId64, in->insight_id);
+    turn.context.reference = in->passage_reference;
+    turn.context.passage = in->passage_text;
+    if (reserve(call, &turn) != 0 || call_accept(call) != 0 ||
+        converse(call, &turn, store_insight_turn) != 0)
+        return -1;
+    out->status = STR("complete");
+    out->stop_reason = turn.stop_reason;
+    return 0;
+}
+
+/* ---- create_standalone_chat ---- */
+
+int chat_create_standalone_chat(struct call *call, const struct chat_create_standalone_chat_in *in,
+                                struct chat_create_standalone_chat_out *out)
+{
+    struct llm_message *first = arena_alloc(&call->arena, sizeof(*first));
+    struct turn turn = {.conversation = {STANDALONE, 0},
+                        .context = {.reference = in->passage_reference,
+                                    .passage = in->passage_text,
+                                    .messages = first},
+                        .prompt = prompt_chat_standalone,
+                        .message = in->message};
+    struct chat_chat_id begun;
+
+    if (first == NULL)
+        return fail(call, busy, "no memory for a conversation");
+    if (reserve(call, &turn) != 0 || call_accept(call) != 0 ||
+        converse(call, &turn, store_new_chat) != 0)
+        return -1;
+    begun.chat_id = turn.conversation.id;
+    if (call_event(call, &record_chat_chat_id, &begun) != 0)
+        return -1;
+    out->status = STR("complete");
+    out->stop_reason = turn.stop_reason;
+    return 0;
+}
+
+/* ---- send_standalone_chat_message ---- */
+
+int chat_send_standalone_chat_message(struct call *call,
+                                      const struct chat_send_standalone_chat_message_in *in,
+                                      struct chat_send_standalone_chat_message_out *out)
+{
+    struct turn turn = {.conversation = {STANDALONE, in->chat_id},
+                        .prompt = prompt_chat_standalone,
+                        .message = in->message};
+
+    if (check_model(call) != 0 || context_read(call, &turn.conversation, &turn.context) != 0)
+        return -1;
+    if (!turn.context.known) {
+        /* Clients expect this one within the stream. */
+        if (call_accept(call) != 0)
+            return -1;
+        return fail(call, chat_not_found, "chat %" PRId64, in->chat_id);
+    }
+    if (reserve(call, &turn) != 0 || call_accept(call) != 0 ||
+        converse(call, &turn, store_standalone_turn) != 0)
+        return -1;
+    out->status = STR("complete");
+    out->stop_reason = turn.stop_reason;
+    return 0;
+}
