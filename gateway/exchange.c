@@ -12,6 +12,7 @@
 #include "json.h"
 #include "reply.h"
 #include "service.h"
+#include "sse.h"
 #include "stream.h"
 #include "text.h"
 #include <assert.h>
@@ -301,10 +302,12 @@ static void run(void *arg)
         reply_cached(exchange);
     else if (error != 0)
         reply_failure(exchange);
-    else if (trip_in_pieces(&exchange->trip))
-        stream_run(exchange);
-    else
+    else if (!trip_in_pieces(&exchange->trip))
         reply_result(exchange);
+    else if (exchange->method->kind == KIND_stream)
+        sse_run(exchange);
+    else
+        stream_run(exchange);
     exchange_end(exchange);
 }
 

@@ -14,8 +14,6 @@ enum {
     VALIDATOR_BYTES = 128
 };
 
-#define JSON_TYPE STR("application/json")
-
 const struct fault limit_reached = {
     .name = "limit_reached", .status = 429, .text = "Rate limit exceeded"};
 
@@ -100,12 +98,12 @@ void reply_json(struct exchange *exchange, int status, struct str more, struct s
     give(exchange, &answer, more);
 }
 
-void reply_begin(struct exchange *exchange, struct str body)
+void reply_begin(struct exchange *exchange, struct str type, struct str more, struct str body)
 {
     struct connection_answer answer = {
-        .status = exchange->method->status, .content_type = JSON_TYPE, .body = body};
+        .status = exchange->method->status, .content_type = type, .body = body};
 
-    answer.fields = fields_of(exchange, answer.status, NO_STR);
+    answer.fields = fields_of(exchange, answer.status, more);
     if (exchange->connection != NULL)
         connection_begin(exchange->connection, &answer);
 }

@@ -6,6 +6,8 @@
 
 #include "exchange.h"
 
+#define JSON_TYPE STR("application/json")
+
 /* 429 by a limit of a minute, whose window stands in the exchange's `rate`. */
 extern const struct fault limit_reached;
 
@@ -21,9 +23,9 @@ void reply_cached(struct exchange *exchange);
 /* JSON of our own. `more` are further field lines, each with CRLF; may be absent. */
 void reply_json(struct exchange *exchange, int status, struct str more, struct str body);
 
-/* The head and the beginning of an answer in pieces, as JSON. The connection stays the exchange's.
- */
-void reply_begin(struct exchange *exchange, struct str body);
+/* The head and the beginning of an answer in pieces, with `more` field lines, each with CRLF. The
+ * connection stays the exchange's. */
+void reply_begin(struct exchange *exchange, struct str type, struct str more, struct str body);
 
 /* 304, with ETag among the `more` field lines. */
 void reply_not_modified(struct exchange *exchange, struct str more);

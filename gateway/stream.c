@@ -44,7 +44,7 @@ static void write_text(struct stream *stream)
     if (stream->begun)
         (void)connection_write(exchange->connection, buffer_str(&stream->text));
     else
-        reply_begin(exchange, buffer_str(&stream->text));
+        reply_begin(exchange, JSON_TYPE, NO_STR, buffer_str(&stream->text));
     stream->begun = true;
     buffer_free(&stream->text);
 }
@@ -130,7 +130,7 @@ void stream_run(struct exchange *exchange)
     buffer_init(&stream.text, NULL, PIECE_JSON_BYTES);
     json_pieces_begin(&stream.pieces, &exchange->method->out, &stream.text);
     if (exchange->head->method == HTTP_HEAD) {
-        reply_begin(exchange, NO_STR);
+        reply_begin(exchange, JSON_TYPE, NO_STR, NO_STR);
         stream.begun = true;
     } else {
         error = pass_on(&stream);

@@ -127,6 +127,11 @@ static void lost(struct outstanding *call)
     fiber_wake(trip->fiber, WAKE_FAILED);
 }
 
+static bool takes_pieces(const struct method *method)
+{
+    return method->pieces || method->kind == KIND_stream;
+}
+
 static int send_to(struct trip *trip, struct instance *instance)
 {
     int64_t left_us = trip->deadline_us - time_now_us();
@@ -137,13 +142,13 @@ static int send_to(struct trip *trip, struct instance *instance)
         .client = trip->client,
         .by_client = trip->by_client,
         .validator = trip->validator,
-        .credit = trip->method->pieces ? TRIP_CREDIT_BYTES : INT_ABSENT,
+        .credit = takes_pieces(trip->method) ? TRIP_CREDIT_BYTES : INT_ABSENT,
         .trace = trip->trace,
     };
 
     trip->state = TRIP_AWAY;
     trip->call.arrived = arrived;
-    trip->call.more = trip->method->pieces ? more : NULL;
+    trip->call.more = takes_pieces(trip->method) ? more : NULL;
     trip->call.lost = lost;
     if (instance_send(instance, &trip->call, &request, trip->body) == 0)
         return 0;

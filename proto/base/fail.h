@@ -16,6 +16,7 @@ struct fault {
     const char *text;            /* for the caller; NULL: the failure's own text is shown */
     bool kept;                   /* the transaction commits although the caller gets this */
     bool retry;                  /* nothing was done and later may succeed: HTTP adds Retry-After */
+    const char *error_type;      /* of the event that tells of it within a stream, or NULL */
     const struct record *detail; /* what `detail` in the answer is made of, or NULL: the text */
     const char *prose;           /* a sentence of documentation */
 };
