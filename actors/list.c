@@ -53,6 +53,8 @@ int pieces_send(struct mail *mail, struct str body)
     struct common_reply reply = {
         .v = WIRE_VERSION, .id = mail->id, .status = STR("more"), .user = mail->call.reply_user};
 
+    if (mail->call.reply_rate.limit > 0)
+        reply.rate = &mail->call.reply_rate;
     if (mail->credit == INT_ABSENT)
         return fail(&mail->call, too_large,
                     "the answer needs more than one reply: ask with `credit`");

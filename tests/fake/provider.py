@@ -114,16 +114,18 @@ class Provider:
             self._loop.close()
 
     async def _serve(self, reader, writer):
+        early = b""  # of the next question, which came while this one was being answered
         try:
-            while await self._one(reader, writer):
-                pass
+            while early is not None:
+                early = await self._one(reader, writer, early)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
 
-    async def _one(self, reader, writer):
-        head = await reader.readuntil(b"\r\n\r\n")
+    async def _one(self, reader, writer, early):
+        """One question and its answer. What came early of the next one, or None: the connection ends."""
+        head = early + await reader.readuntil(b"\r\n\r\n")
         line, *fields = head.decode("latin-1").split("\r\n")
         headers = {n.strip().lower(): v.strip() for n, v in (f.split(":", 1) for f in fields if ":" in f)}
         body = json.loads(await reader.readexactly(int(headers["content-length"])))
@@ -131,26 +133,29 @@ class Provider:
         self.questions.append(question)
         answer = self._plans.pop(0) if self._plans else self.usual
         self.open += 1
-        watcher = asyncio.ensure_future(self._watch(reader, question))
+        watcher = asyncio.ensure_future(self._watch(reader))
         sender = asyncio.ensure_future(self._answer(writer, question, answer))
         try:
             await asyncio.wait((watcher, sender), return_when=asyncio.FIRST_COMPLETED)
-            if not sender.done():
-                sender.cancel()
-                return False
+            early = watcher.result() if watcher.done() else b""
+            if not sender.done() and not early:
+                question.left = time.monotonic()
+                return None
+            more = await sender
             watcher.cancel()
-            return sender.result()
+            await asyncio.gather(watcher, return_exceptions=True)
+            return early if more else None
         finally:
+            sender.cancel()
             self.open -= 1
 
     @staticmethod
-    async def _watch(reader, question):
-        """Ends when the other side closes; it sends nothing while it waits for an answer."""
+    async def _watch(reader):
+        """Ends when the other side closes, or with the first byte of its next question."""
         try:
-            await reader.read(1)
+            return await reader.read(1)
         except ConnectionError:
-            pass
-        question.left = time.monotonic()
+            return b""
 
     async def _answer(self, writer, question, answer):
         await asyncio.sleep(answer.before_s)
