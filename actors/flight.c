@@ -6,6 +6,8 @@
 #include "runtime.h"
 #include <stdlib.h>
 
+#define WORTHWHILE_US TIME_S(2) /* of time, to begin again */
+
 /* A call that waits. */
 struct waiter {
     struct call *call;
@@ -86,15 +88,18 @@ static struct flight *flight_new(const struct call *call, struct str in, flight_
 
 /* ---- the work ---- */
 
-/* Failures that concern the one who asked, not what he asked. */
-static bool is_own(const struct fault *fault)
+/* Failures that concern the one who asked, not what he asked: also that his time was over, where
+ * this one has more. */
+static bool is_own(const struct fault *fault, const struct call *other)
 {
+    if (fault == &fault_timeout)
+        return time_now_us() + WORTHWHILE_US < other->deadline_us;
     return fault == &fault_daily_limit_reached || fault == &fault_unknown_user;
 }
 
 static void give_failure(struct waiter *waiter, const struct failure *why)
 {
-    if (!waiter->first && is_own(why->fault)) {
+    if (!waiter->first && is_own(why->fault, waiter->call)) {
         waiter->again = true;
         return;
     }

@@ -2,8 +2,8 @@
  *
  * The first call that asks starts a flight: work of its own, with the first caller's inputs, that
  * goes on as long as anybody waits for it, also when the first one leaves. Calls with equal inputs
- * wait for the same result. A failure that is the first caller's own (his allowance, his account)
- * is his alone; the others begin a new flight. */
+ * wait for the same result. A failure that is the first caller's own (his allowance, his account,
+ * his time) is his alone; the others begin a new flight. */
 #pragma once
 
 #include "actor.h"

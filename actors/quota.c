@@ -9,37 +9,45 @@
 #define SWEEP_EVERY_US TIME_S(60)
 #define SWEEP_BUDGET_US TIME_S(10)
 #define END_BUDGET_US TIME_S(30)
-#define PAST_DEADLINE_US                                                                           \
-    TIME_S(60) /* for the settling of an answer that came at the last moment                       \
-                */
+#define PAST_DEADLINE_US TIME_S(60) /* to settle an answer that came at the last moment */
 
 static struct actor *actor;
 
 /* ---- limits of a minute ---- */
 
 /* A window that began later than ours was opened by a statement that overtook this one. */
-STATEMENT_WRITE(count_minute, WITH_ME
-                ", counted as (insert into rate_windows as old (who, method, began, calls)"
-                "   select coalesce('a' || $3, 'u' || me.id), $2, date_trunc('minute', now()), 1"
-                "     from me where me.id is not null"
-                "   on conflict (who, method) do update set"
-                "     calls = case when old.began >= excluded.began then old.calls + 1 else 1 end,"
-                "     began = greatest(old.began, excluded.began)"
-                "   returning calls, began + interval '1 minute' as ends)"
-                " select me.id, me.kept, calls, ends from me left join counted on true");
+STATEMENT_WRITE(
+    count_minute, WITH_ME
+    ", counted as (insert into rate_windows as old (who, method, began, calls)"
+    "   select coalesce(left('a' || $3, 64), 'u' || me.id), $2, date_trunc('minute', now()), 1"
+    "     from me where me.id is not null"
+    "   on conflict (who, method) do update set"
+    "     calls = case when old.began >= excluded.began then old.calls + 1 else 1 end,"
+    "     began = greatest(old.began, excluded.began)"
+    "   returning calls, began + interval '1 minute' as ends)"
+    " select me.id, me.kept, calls, ends from me left join counted on true");
 
 STATEMENT(look_at_minute, "select calls, began + interval '1 minute' as ends from rate_windows"
-                          " where who = 'a' || $1 and method = $2"
+                          " where who = left('a' || $1, 64) and method = $2"
                           "   and began >= date_trunc('minute', now())");
 
 STATEMENT_WRITE(sweep_minutes,
                 "delete from rate_windows where began < now() - interval '2 minutes'");
 
+/* Where nothing is counted, the user is looked for all the same, before anything is done for him.
+ */
+STATEMENT(find_caller, WITH_ME " select me.id, me.kept from me");
+
+static bool is_counted(const struct method *method)
+{
+    return method->rate == RATE_ai || method->rate == RATE_chat;
+}
+
 static int64_t limit_of(const struct method *method)
 {
     if (method->rate == RATE_ai)
         return actor->options.ai_limit;
-    return method->rate == RATE_chat ? actor->options.chat_limit : 0;
+    return actor->options.chat_limit;
 }
 
 /* The window as the reply shows it; a call more than the limit is refused. */
@@ -83,14 +91,17 @@ static int look_for_unknown(struct call *call, int64_t limit)
 
 int quota_count(struct call *call)
 {
-    int64_t limit = limit_of(call->method);
     struct str client = call->by_client ? call->client : NO_STR;
+    int64_t limit;
     struct rows rows;
 
-    if (limit == 0)
+    if (!is_counted(call->method))
         return 0;
+    limit = limit_of(call->method);
     if (call->user.ptr == NULL)
-        return look(call, limit);
+        return limit != 0 ? look(call, limit) : 0;
+    if (limit == 0)
+        return db_query_as_user(call, &find_caller, NO_PARAMS, &rows);
     if (db_query_as_user(call, &count_minute,
                          PARAMS(p_str(str_of(call->method->name)), p_str(client)), &rows) == 0)
         return judge_window(call, &rows, limit);

@@ -48,7 +48,10 @@ static enum llm_trouble trouble_of(struct str type)
         return LLM_refused_key;
     if (str_is(type, "rate_limit_error"))
         return LLM_limited;
-    return str_is(type, "invalid_request_error") ? LLM_rejected : LLM_overloaded;
+    if (str_is(type, "invalid_request_error") || str_is(type, "not_found_error") ||
+        str_is(type, "request_too_large"))
+        return LLM_rejected;
+    return LLM_overloaded;
 }
 
 static bool take_event(struct llm_reading *reading, struct str type, const msgpack_object *event)
@@ -67,13 +70,21 @@ static bool take_event(struct llm_reading *reading, struct str type, const msgpa
     return !reading->ended && reading->trouble == LLM_none;
 }
 
+/* Others are not even read. */
+static bool is_meant(struct str name)
+{
+    return name.len == 0 || str_is(name, "content_block_delta") || str_is(name, "message_delta") ||
+           str_is(name, "message_stop") || str_is(name, "error");
+}
+
 static bool read_event(struct llm_reading *reading, const char *name, struct str data)
 {
     struct arena arena;
     msgpack_object event;
     bool more = false;
 
-    (void)name; /* the data has it too */
+    if (!is_meant(str_of(name)))
+        return true;
     arena_init(&arena, VALUES_BYTES);
     if (llm_json(reading, &arena, data, &event))
         more = take_event(reading, llm_text(&event, "type"), &event);
@@ -93,6 +104,14 @@ static void take_block(struct llm_reading *reading, const msgpack_object *block)
         llm_fill_form(reading, llm_member(block, "input"));
 }
 
+static void take_content(struct llm_reading *reading, const msgpack_object *content)
+{
+    for (uint32_t i = 0; i < content->via.array.size; i++)
+        take_block(reading, &content->via.array.ptr[i]);
+    if (reading->form != NULL && reading->values == NULL)
+        llm_fail(reading, LLM_malformed, STR("it does not use the tool"));
+}
+
 static void read_answer(struct llm_reading *reading, struct str body)
 {
     struct arena arena;
@@ -108,8 +127,7 @@ static void read_answer(struct llm_reading *reading, struct str body)
         else if (content == NULL || content->type != MSGPACK_OBJECT_ARRAY)
             llm_fail(reading, LLM_malformed, STR("it has no content"));
         else
-            for (uint32_t i = 0; i < content->via.array.size; i++)
-                take_block(reading, &content->via.array.ptr[i]);
+            take_content(reading, content);
         reading->ended = true;
     }
     arena_clear(&arena);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-enum { CONNECT_MS = 10000, KEPT_CONNECTIONS = 32 };
+enum { CONNECT_MS = 10000, KEPT_CONNECTIONS = 32, RETRY_AFTER_MOST_S = 24 * 60 * 60 };
 
 struct fetch {
     CURL *easy;                        /* libcurl's */
@@ -55,7 +55,9 @@ static void tell_head(struct fetch *fetch)
     curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(fetch->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     if (status > 0)
-        fetch->events->head(fetch->arg, (int)status, (int64_t)retry_after_s);
+        fetch->events->head(fetch->arg, (int)status,
+                            retry_after_s < RETRY_AFTER_MOST_S ? retry_after_s
+                                                               : RETRY_AFTER_MOST_S);
 }
 
 static void end(struct fetch *fetch, CURLcode code)
@@ -190,18 +192,34 @@ void fetch_close(void)
     curl_global_cleanup();
 }
 
+bool fetch_knows_url(const char *url)
+{
+    CURLU *parts = curl_url();
+    bool known = parts != NULL && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK;
+
+    curl_url_cleanup(parts);
+    return known;
+}
+
 /* ---- a fetch ---- */
 
+static int add_header(struct fetch *fetch, const char *header)
+{
+    struct curl_slist *list = curl_slist_append(fetch->headers, header);
+
+    if (list == NULL)
+        return -1;
+    fetch->headers = list;
+    return 0;
+}
+
+/* An empty `Expect` keeps libcurl from asking first whether a large body may come. */
 static int add_headers(struct fetch *fetch, const char *const *headers)
 {
-    for (; *headers != NULL; headers++) {
-        struct curl_slist *list = curl_slist_append(fetch->headers, *headers);
-
-        if (list == NULL)
+    for (; *headers != NULL; headers++)
+        if (add_header(fetch, *headers) != 0)
             return -1;
-        fetch->headers = list;
-    }
-    return 0;
+    return add_header(fetch, "Expect:");
 }
 
 static void set_options(struct fetch *fetch, const struct fetch_request *request)

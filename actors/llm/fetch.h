@@ -17,7 +17,8 @@ struct fetch_request {
 };
 
 struct fetch_events {
-    /* The answer's status, once its head is there. `retry_after_s`: of that field, 0 without. */
+    /* The answer's status, once its head is there. `retry_after_s`: of that field, a day at most, 0
+     * without. */
     void (*head)(void *arg, int status, int64_t retry_after_s);
     /* Some of the body. False: no more until fetch_resume(). */
     bool (*data)(void *arg, struct str bytes);
@@ -29,6 +30,9 @@ struct fetch_events {
 void fetch_open(void);
 /* All fetches are over, or cancelled. */
 void fetch_close(void);
+
+/* Whether an address can be understood. */
+bool fetch_knows_url(const char *url);
 
 /* Begins. NULL without memory. No event comes before it returned. */
 struct fetch *fetch_start(const struct fetch_request *request, const struct fetch_events *events,

@@ -18,7 +18,6 @@ enum {
 };
 
 #define RETRY_US TIME_MS(500)
-#define RETRY_MOST_S 60
 
 struct llm_stream {
     struct call *call;          /* whose */
@@ -73,12 +72,24 @@ static bool on_event(void *arg, const char *name, struct str data)
     return provider.protocol->event(&stream->reading, name, data);
 }
 
+/* An answer that does not come in events, or says that something is wrong. */
+static void take_whole(struct llm_stream *stream, struct str bytes)
+{
+    buffer_add_str(&stream->answer, bytes);
+    if (!stream->answer.failed)
+        return;
+    if (stream->status == 200)
+        llm_fail(&stream->reading, LLM_malformed, STR("it is too large"));
+    else
+        llm_read_error(&stream->reading, stream->status, NO_STR);
+}
+
 static bool on_data(void *arg, struct str bytes)
 {
     struct llm_stream *stream = arg;
 
     if (stream->status != 200 || !stream->stream) {
-        buffer_add_str(&stream->answer, bytes);
+        take_whole(stream, bytes);
     } else if (stream->reading.trouble == LLM_none && !stream->reading.ended &&
                event_feed(&stream->events, bytes, on_event, stream) != 0) {
         llm_fail(&stream->reading, LLM_malformed, STR("an event is too large"));
@@ -88,23 +99,29 @@ static bool on_data(void *arg, struct str bytes)
 }
 
 /* Nothing more comes: what is missing is trouble. */
+static void judge_end(struct llm_stream *stream, const char *error)
+{
+    struct llm_reading *reading = &stream->reading;
+
+    if (stream->status != 0 && stream->status != 200)
+        llm_read_error(reading, stream->status, buffer_str(&stream->answer));
+    else if (error != NULL)
+        llm_fail(reading, stream->status == 0 ? LLM_unreachable : LLM_cut, str_of(error));
+    else if (!stream->stream)
+        provider.protocol->answer(reading, buffer_str(&stream->answer));
+    else if (reading->stop_reason[0] == '\0')
+        llm_fail(reading, LLM_cut, STR("it ends before its end"));
+}
+
+/* What becomes of the connection behind a complete answer is of no interest. */
 static void on_done(void *arg, const char *error)
 {
     struct llm_stream *stream = arg;
-    struct llm_reading *reading = &stream->reading;
 
     stream->fetch = NULL;
-    if (error != NULL)
-        llm_fail(reading, stream->status == 0 ? LLM_unreachable : LLM_cut, str_of(error));
-    else if (stream->status != 200)
-        llm_read_error(reading, stream->status, buffer_str(&stream->answer));
-    else if (stream->answer.failed)
-        llm_fail(reading, LLM_malformed, STR("it is too large"));
-    else if (!stream->stream)
-        provider.protocol->answer(reading, buffer_str(&stream->answer));
-    else if (!reading->ended && reading->stop_reason[0] == '\0')
-        llm_fail(reading, LLM_cut, STR("it ends before its end"));
-    reading->ended = true;
+    if (!stream->reading.ended)
+        judge_end(stream, error);
+    stream->reading.ended = true;
     wake(stream);
 }
 
@@ -128,7 +145,8 @@ static int start(struct llm_stream *stream, const struct llm_form *form)
 
     event_reader_init(&stream->events);
     buffer_init(&stream->answer, NULL, BODY_MOST_BYTES);
-    stream->reading = (struct llm_reading){.form = form, .arena = &stream->call->arena};
+    stream->reading =
+        (struct llm_reading){.form = form, .secret = provider.key, .arena = &stream->call->arena};
     buffer_init(&stream->reading.text, NULL, BODY_MOST_BYTES);
     stream->status = 0;
     stream->retry_after_s = 0;
@@ -190,7 +208,7 @@ static bool rest(struct llm_stream *stream)
     int64_t wish_us = TIME_S(stream->retry_after_s);
     int64_t until_us = time_now_us() + (wish_us > RETRY_US ? wish_us : RETRY_US);
 
-    if (stream->retry_after_s > RETRY_MOST_S || until_us >= stream->call->deadline_us)
+    if (until_us >= stream->call->deadline_us)
         return false;
     forget_answer(stream);
     stream->reading.trouble = LLM_none;
@@ -299,12 +317,27 @@ static struct llm_stream *stream_new(struct call *call, const struct llm_questio
     return NULL;
 }
 
+/* The caller's time is over. The provider is slow where it had more than what an answer may take to
+ * begin; else nothing is known of it. */
+static void note_timeout(struct llm_stream *stream)
+{
+    if (!failed_with(&stream->call->failure, &fault_timeout) ||
+        time_now_us() - stream->began_us < provider.first_token_us)
+        return;
+    llm_fail(&stream->reading, LLM_slow, NO_STR);
+    count_end(stream, true);
+}
+
 /* Until the answer begins; of a whole one, until it is there. */
 static int attempt(struct llm_stream *stream, const struct llm_form *form, int64_t patience_us)
 {
     for (int tries = 1;; tries++) {
-        if (start(stream, form) != 0 || await_something(stream, patience_us) != 0)
+        if (start(stream, form) != 0)
             return -1;
+        if (await_something(stream, patience_us) != 0) {
+            note_timeout(stream);
+            return -1;
+        }
         if (stream->reading.trouble == LLM_none) {
             stat_observe(&llm_first_token_seconds, time_now_us() - stream->began_us);
             return 0;
@@ -408,8 +441,8 @@ bool llm_is_configured(void)
 
 void llm_open(const struct llm_options *options)
 {
-    provider_open(&provider, options);
     fetch_open();
+    provider_open(&provider, options);
     stat_register_labels(&llm_questions_total, outcomes, LLM_TROUBLE_COUNT);
     stat_register(&llm_retries_total);
     stat_register(&llm_asking);

@@ -56,25 +56,39 @@ static void take_choice(struct llm_reading *reading, const msgpack_object *choic
     llm_note_stop(reading, stop_of(llm_text(choice, "finish_reason")));
 }
 
+/* This protocol has no names of events; one that has another is not even read. */
+static bool is_meant(struct str name)
+{
+    return name.len == 0 || str_is(name, "message") || str_is(name, "error");
+}
+
+/* Servers say it as a map or as a text. */
+static bool take_error(struct llm_reading *reading, const msgpack_object *event)
+{
+    const msgpack_object *error = llm_member(event, "error");
+
+    if (error == NULL || error->type == MSGPACK_OBJECT_NIL)
+        return false;
+    llm_fail(reading, LLM_overloaded,
+             error->type == MSGPACK_OBJECT_MAP ? llm_text(error, "message")
+                                               : llm_text(event, "error"));
+    return true;
+}
+
 static bool read_event(struct llm_reading *reading, const char *name, struct str data)
 {
     struct arena arena;
     msgpack_object event;
 
-    (void)name;
+    if (!is_meant(str_of(name)))
+        return true;
     if (str_is(data, "[DONE]")) {
         reading->ended = true;
         return false;
     }
     arena_init(&arena, VALUES_BYTES);
-    if (llm_json(reading, &arena, data, &event)) {
-        const msgpack_object *error = llm_member(&event, "error");
-
-        if (error != NULL && error->type == MSGPACK_OBJECT_MAP)
-            llm_fail(reading, LLM_overloaded, llm_text(error, "message"));
-        else
-            take_choice(reading, llm_first(&event, "choices"));
-    }
+    if (llm_json(reading, &arena, data, &event) && !take_error(reading, &event))
+        take_choice(reading, llm_first(&event, "choices"));
     arena_clear(&arena);
     return reading->trouble == LLM_none;
 }
@@ -93,6 +107,23 @@ static void take_form(struct llm_reading *reading, struct arena *arena, struct s
         llm_fill_form(reading, &form);
 }
 
+static void take_message(struct llm_reading *reading, struct arena *arena,
+                         const msgpack_object *choice)
+{
+    const msgpack_object *message = llm_member(choice, "message");
+    struct str text = llm_text(message, "content");
+
+    if (message == NULL)
+        llm_fail(reading, LLM_malformed, STR("it has no message"));
+    if (llm_text(message, "refusal").len > 0)
+        llm_fail(reading, LLM_refusal, llm_text(message, "refusal"));
+    llm_note_stop(reading, stop_of(llm_text(choice, "finish_reason")));
+    if (reading->form != NULL)
+        take_form(reading, arena, text);
+    else
+        llm_add_text(reading, text);
+}
+
 static void read_answer(struct llm_reading *reading, struct str body)
 {
     struct arena arena;
@@ -100,19 +131,8 @@ static void read_answer(struct llm_reading *reading, struct str body)
 
     arena_init(&arena, VALUES_BYTES);
     if (llm_json(reading, &arena, body, &answer)) {
-        const msgpack_object *choice = llm_first(&answer, "choices");
-        const msgpack_object *message = llm_member(choice, "message");
-        struct str text = llm_text(message, "content");
-
-        if (message == NULL)
-            llm_fail(reading, LLM_malformed, STR("it has no message"));
-        if (llm_text(message, "refusal").len > 0)
-            llm_fail(reading, LLM_refusal, llm_text(message, "refusal"));
-        llm_note_stop(reading, stop_of(llm_text(choice, "finish_reason")));
-        if (reading->form != NULL)
-            take_form(reading, &arena, text);
-        else
-            llm_add_text(reading, text);
+        if (!take_error(reading, &answer))
+            take_message(reading, &arena, llm_first(&answer, "choices"));
         reading->ended = true;
     }
     arena_clear(&arena);

@@ -1,9 +1,10 @@
 /* What the protocols share. */
 #include "protocol.h"
 #include "json.h"
+#include "text.h"
 #include <stdio.h>
 
-enum { TEXT_MOST_BYTES = 1024 * 1024 };
+enum { TEXT_MOST_BYTES = 1024 * 1024, MESSAGE_MOST_BYTES = 120 };
 
 const char *llm_trouble_text(enum llm_trouble trouble)
 {
@@ -16,8 +17,20 @@ const char *llm_trouble_text(enum llm_trouble trouble)
     return texts[trouble];
 }
 
+/* Providers repeat a key that they do not know. */
+static struct str without_secret(const struct llm_reading *reading, struct str words)
+{
+    const char *secret = reading->secret;
+
+    if (secret == NULL || secret[0] == '\0' || words.len == 0 ||
+        memmem(words.ptr, words.len, secret, strlen(secret)) == NULL)
+        return words;
+    return STR("(words with the key in them)");
+}
+
 bool llm_fail(struct llm_reading *reading, enum llm_trouble trouble, struct str why)
 {
+    why = without_secret(reading, why);
     if (reading->trouble == LLM_none) {
         reading->trouble = trouble;
         (void)snprintf(reading->why, sizeof(reading->why), "%.*s",
@@ -67,16 +80,45 @@ bool llm_json(struct llm_reading *reading, struct arena *arena, struct str text,
 
 /* ---- what an answer has ---- */
 
-void llm_add_text(struct llm_reading *reading, struct str text)
+/* A copy that may be stored and sent on; absent with trouble recorded. */
+static struct str take_text(struct llm_reading *reading, struct arena *arena, struct str text)
 {
+    if (memchr(text.ptr, '\0', text.len) != NULL) {
+        llm_fail(reading, LLM_malformed, STR("a text has U+0000"));
+        return NO_STR;
+    }
+    if (!text_is_utf8(text))
+        text = text_repair(arena, text);
+    text = arena_copy(arena, text);
     if (text.len == 0)
-        return;
-    if (text.len > TEXT_MOST_BYTES - reading->text.len) {
+        llm_fail(reading, LLM_malformed, STR("no memory"));
+    return text;
+}
+
+static void append(struct llm_reading *reading, struct str text)
+{
+    reading->bytes += text.len;
+    if (reading->bytes > TEXT_MOST_BYTES) {
         llm_fail(reading, LLM_malformed, STR("it is too large"));
         return;
     }
     buffer_add_str(&reading->text, text);
+    if (reading->text.failed)
+        llm_fail(reading, LLM_malformed, STR("no memory"));
     reading->any = true;
+}
+
+void llm_add_text(struct llm_reading *reading, struct str text)
+{
+    struct arena arena;
+
+    if (text.len == 0)
+        return;
+    arena_init(&arena, WIRE_MOST_BODY_BYTES);
+    text = take_text(reading, &arena, text);
+    if (text.len > 0)
+        append(reading, text);
+    arena_clear(&arena);
 }
 
 void llm_note_stop(struct llm_reading *reading, struct str reason)
@@ -89,26 +131,33 @@ void llm_note_stop(struct llm_reading *reading, struct str reason)
                    reason.len < LLM_STOP_BYTES ? (int)reason.len : LLM_STOP_BYTES - 1, reason.ptr);
 }
 
+/* A part's text; absent with trouble recorded. */
+static struct str take_part(struct llm_reading *reading, const msgpack_object *map,
+                            const char *name)
+{
+    struct str text = text_trim(llm_text(map, name));
+
+    if (text.len > 0)
+        return take_text(reading, reading->arena, text);
+    llm_fail(reading, LLM_malformed, str_of(name));
+    return NO_STR;
+}
+
 void llm_fill_form(struct llm_reading *reading, const msgpack_object *map)
 {
     const struct llm_form *form = reading->form;
     struct str *values = arena_zalloc(reading->arena, form->count * sizeof(*values));
 
-    for (size_t i = 0; values != NULL && i < form->count; i++) {
-        struct str value = llm_text(map, form->parts[i].name);
-
-        if (value.len == 0) {
-            llm_fail(reading, LLM_malformed, str_of(form->parts[i].name));
-            return;
-        }
-        values[i] = arena_copy(reading->arena, value);
-        if (values[i].ptr == NULL)
-            values = NULL;
-    }
-    if (values == NULL)
+    if (values == NULL) {
         llm_fail(reading, LLM_malformed, STR("no memory"));
-    else
-        reading->values = values;
+        return;
+    }
+    for (size_t i = 0; i < form->count; i++) {
+        values[i] = take_part(reading, map, form->parts[i].name);
+        if (values[i].len == 0)
+            return;
+    }
+    reading->values = values;
 }
 
 static enum llm_trouble trouble_of(int status)
@@ -120,24 +169,34 @@ static enum llm_trouble trouble_of(int status)
     return status >= 500 ? LLM_overloaded : LLM_rejected;
 }
 
+/* The words of {"error":{"message":…}}, or of {"error":…}. */
+static struct str error_words(const msgpack_object *body)
+{
+    struct str words = llm_text(llm_member(body, "error"), "message");
+
+    return words.len > 0 ? words : llm_text(body, "error");
+}
+
+/* What is said of a refused key may hold some of it. */
 void llm_read_error(struct llm_reading *reading, int status, struct str body)
 {
+    enum llm_trouble trouble = trouble_of(status);
     char why[LLM_WHY_BYTES];
     struct arena arena;
     msgpack_object value;
-    struct str message = NO_STR;
+    struct str words = NO_STR;
     const char *unread;
     size_t offset;
     int len;
 
     arena_init(&arena, TEXT_MOST_BYTES);
-    if (json_read(&arena, body, &value, &unread, &offset) == 0)
-        message = llm_text(llm_member(&value, "error"), "message");
+    if (trouble != LLM_refused_key && json_read(&arena, body, &value, &unread, &offset) == 0)
+        words = without_secret(reading, error_words(&value));
     len = snprintf(why, sizeof(why), "status %d: %.*s", status,
-                   message.len < 120 ? (int)message.len : 120,
-                   message.ptr != NULL ? message.ptr : "");
+                   words.len < MESSAGE_MOST_BYTES ? (int)words.len : MESSAGE_MOST_BYTES,
+                   words.ptr != NULL ? words.ptr : "");
     arena_clear(&arena);
-    llm_fail(reading, trouble_of(status), (struct str){why, (size_t)len});
+    llm_fail(reading, trouble, (struct str){why, (size_t)len});
 }
 
 /* ---- what a question has ---- */

@@ -38,17 +38,19 @@ enum { LLM_STOP_BYTES = 32, LLM_WHY_BYTES = 160 };
 /* An answer as far as it is read. */
 struct llm_reading {
     const struct llm_form *form;      /* what the question asks for; NULL: text */
+    const char *secret;               /* what `why` must not hold; NULL: nothing */
     struct buffer text;               /* on the heap: text that came and was not taken */
     struct str *values;               /* of the form, where it is filled, in `arena` */
     struct arena *arena;              /* of them */
     char stop_reason[LLM_STOP_BYTES]; /* in Anthropic's words, terminated; empty: none was given */
     bool ended;                       /* the provider said that it is complete */
     bool any;                         /* some text came */
+    size_t bytes;                     /* of all text so far */
     enum llm_trouble trouble;         /* what went wrong */
     char why[LLM_WHY_BYTES];          /* the provider's own words for it, terminated, for the log */
 };
 
-/* Records trouble, the first one only. Always false. */
+/* Records trouble, the first one only; words that hold the secret are left out. Always false. */
 bool llm_fail(struct llm_reading *reading, enum llm_trouble trouble, struct str why);
 
 struct llm_protocol {
@@ -81,10 +83,10 @@ const msgpack_object *llm_first(const msgpack_object *map, const char *name);
 bool llm_json(struct llm_reading *reading, struct arena *arena, struct str text,
               msgpack_object *value);
 
-/* Takes the parts of the form out of a map: each must be there, a text, and not empty. */
+/* Takes the parts of the form out of a map: each must be there, a text, and not blank. */
 void llm_fill_form(struct llm_reading *reading, const msgpack_object *map);
 
-/* Appends a piece of text. */
+/* Appends a piece of text; what is not UTF-8 becomes U+FFFD, U+0000 is trouble. */
 void llm_add_text(struct llm_reading *reading, struct str text);
 
 /* Notes why the answer ended; a refusal is trouble. */

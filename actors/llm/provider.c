@@ -2,6 +2,7 @@
 #include "provider.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "fetch.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,16 +70,27 @@ static void find_key(const char *name, const char *given, const char *path, char
 
 /* ---- which one ---- */
 
-static void set_url(struct provider *provider, const char *base)
+/* Without a user's name and password before the host. */
+static const char *shown_url(const char *url)
+{
+    const char *host = strstr(url, "://") + 3;
+    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
+
+    return at != NULL ? at + 1 : host;
+}
+
+static void set_url(struct provider *provider, const char *name, const char *base)
 {
     char *text = join(base, "");
     size_t len = strlen(text);
 
     if (strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
-        refuse(base, "the address of a language model begins with http:// or https://");
+        refuse(name, "an address begins with http:// or https://");
     while (len > 0 && text[len - 1] == '/')
         text[--len] = '\0';
     provider->url = join(text, provider->protocol->path);
+    if (!fetch_knows_url(provider->url))
+        refuse(name, "this is no address");
     free(text);
 }
 
@@ -92,7 +104,8 @@ static void choose_anthropic(struct provider *provider, const struct llm_options
     provider->headers[0] = join("Content-Type: application/json", "");
     provider->headers[1] = join("anthropic-version: 2023-06-01", "");
     provider->headers[2] = join("x-api-key: ", key);
-    set_url(provider, options->anthropic_url);
+    provider->key = provider->headers[2] + strlen("x-api-key: ");
+    set_url(provider, "ANTHROPIC_BASE_URL", options->anthropic_url);
 }
 
 static void choose_openai(struct provider *provider, const struct llm_options *options,
@@ -101,32 +114,44 @@ static void choose_openai(struct provider *provider, const struct llm_options *o
     provider->protocol = &llm_openai;
     provider->model = options->openai_model;
     provider->headers[0] = join("Content-Type: application/json", "");
-    if (key[0] != '\0')
+    if (key[0] != '\0') {
         provider->headers[1] = join("Authorization: Bearer ", key);
-    set_url(provider, options->openai_url);
+        provider->key = provider->headers[1] + strlen("Authorization: Bearer ");
+    }
+    set_url(provider, "OPENAI_BASE_URL", options->openai_url);
+}
+
+/* A key is looked for where its provider may be the one. */
+static void choose(struct provider *provider, const struct llm_options *options)
+{
+    char key[KEY_BYTES];
+    bool any = strcmp(options->llm, "auto") == 0;
+    bool anthropic = any || strcmp(options->llm, "anthropic") == 0;
+
+    if (anthropic)
+        find_key("ANTHROPIC_API_KEY", options->anthropic_key, options->anthropic_key_file, key);
+    if (anthropic && (!any || key[0] != '\0')) {
+        choose_anthropic(provider, options, key);
+    } else {
+        find_key("OPENAI_API_KEY", options->openai_key, options->openai_key_file, key);
+        if (!any || key[0] != '\0')
+            choose_openai(provider, options, key);
+    }
+    explicit_bzero(key, sizeof(key));
 }
 
 void provider_open(struct provider *provider, const struct llm_options *options)
 {
-    char anthropic[KEY_BYTES], openai[KEY_BYTES];
-    bool any = strcmp(options->llm, "auto") == 0;
-
     *provider = (struct provider){.first_token_us = options->llm_first_token,
                                   .next_token_us = options->llm_next_token,
                                   .most = (unsigned)options->llm_calls};
-    if (strcmp(options->llm, "none") == 0)
-        return;
-    find_key("ANTHROPIC_API_KEY", options->anthropic_key, options->anthropic_key_file, anthropic);
-    find_key("OPENAI_API_KEY", options->openai_key, options->openai_key_file, openai);
-    if (strcmp(options->llm, "anthropic") == 0 || (any && anthropic[0] != '\0'))
-        choose_anthropic(provider, options, anthropic);
-    else if (strcmp(options->llm, "openai") == 0 || (any && openai[0] != '\0'))
-        choose_openai(provider, options, openai);
+    if (strcmp(options->llm, "none") != 0)
+        choose(provider, options);
     if (provider->protocol != NULL)
         log_info(&process, "asks %s of %s at %s", provider->model, provider->protocol->name,
-                 provider->url);
-    explicit_bzero(anthropic, sizeof(anthropic));
-    explicit_bzero(openai, sizeof(openai));
+                 shown_url(provider->url));
+    else
+        log_info(&process, "asks no language model");
 }
 
 void provider_close(struct provider *provider)
@@ -142,12 +167,12 @@ void provider_close(struct provider *provider)
 bool provider_begin(struct provider *provider)
 {
     bool doubtful = provider->failures >= FAILURES_MOST;
+    int64_t now_us = time_now_us();
 
-    if (provider->asking >= provider->most)
+    if (provider->asking >= provider->most || (doubtful && now_us < provider->closed_until_us))
         return false;
-    if (doubtful && (provider->probing || time_now_us() < provider->closed_until_us))
-        return false;
-    provider->probing = doubtful;
+    if (doubtful)
+        provider->closed_until_us = now_us + CLOSED_US; /* this one tries, for all */
     provider->asking++;
     return true;
 }
@@ -155,7 +180,6 @@ bool provider_begin(struct provider *provider)
 void provider_end(struct provider *provider, bool known, bool blame)
 {
     provider->asking--;
-    provider->probing = false;
     if (!known)
         return;
     if (!blame) {

@@ -1,7 +1,7 @@
 /* Whom we ask: the provider that the options choose, its address and key, and whether it is well.
  *
- * The breaker: after some failures in a row nobody is asked for a while, then one question at a
- * time tries whether it goes again. */
+ * The breaker: after some failures in a row nobody is asked for a while, then one question now and
+ * then tries whether it goes again. */
 #pragma once
 
 #include "protocol.h"
@@ -11,13 +11,13 @@ struct provider {
     const char *model;                   /* the model's name */
     char *url;                           /* of requests */
     char *headers[4];                    /* lines, NULL-terminated; the key is in one */
+    const char *key;                     /* there; NULL: none is needed */
     int64_t first_token_us;              /* for a streamed answer to begin */
     int64_t next_token_us;               /* between two parts of one */
     unsigned most;                       /* questions at one time */
     unsigned asking;                     /* questions now */
     unsigned failures;                   /* in a row */
-    int64_t closed_until_us;             /* monotonic; nobody is asked before */
-    bool probing;                        /* one tries whether it goes again */
+    int64_t closed_until_us;             /* monotonic; nobody is asked before, after failures */
 };
 
 /* Fills it from the options. Ends the program on what cannot be followed. */
