@@ -28,8 +28,9 @@ struct watch {
 };
 
 static struct {
-    CURLM *multi;   /* NULL: not open */
-    ev_timer timer; /* what libcurl asked for */
+    CURLM *multi;       /* NULL: not open */
+    ev_timer timer;     /* what libcurl asked for */
+    struct fetch *warm; /* see fetch_warm(); NULL: over */
 } fetches;
 
 /* ---- the end of transfers ---- */
@@ -52,6 +53,8 @@ static void tell_head(struct fetch *fetch)
     if (fetch->told)
         return;
     fetch->told = true;
+    if (fetch->events->head == NULL)
+        return;
     curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(fetch->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     if (status > 0)
@@ -186,6 +189,7 @@ void fetch_close(void)
 {
     if (fetches.multi == NULL)
         return;
+    fetch_cancel(&fetches.warm);
     curl_multi_cleanup(fetches.multi);
     ev_timer_stop(loop_get(), &fetches.timer);
     fetches.multi = NULL;
@@ -227,6 +231,8 @@ static void set_options(struct fetch *fetch, const struct fetch_request *request
     CURL *easy = fetch->easy;
 
     curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* the bundle alone can be kept */
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, -1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
@@ -242,8 +248,9 @@ static void set_options(struct fetch *fetch, const struct fetch_request *request
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
 }
 
-struct fetch *fetch_start(const struct fetch_request *request, const struct fetch_events *events,
-                          void *arg)
+/* One that has not begun; NULL without memory. */
+static struct fetch *fetch_new(const struct fetch_request *request,
+                               const struct fetch_events *events, void *arg)
 {
     struct fetch *fetch = calloc(1, sizeof(*fetch));
 
@@ -257,10 +264,43 @@ struct fetch *fetch_start(const struct fetch_request *request, const struct fetc
         return NULL;
     }
     set_options(fetch, request);
-    if (curl_multi_add_handle(fetches.multi, fetch->easy) == CURLM_OK)
+    return fetch;
+}
+
+static struct fetch *begin(struct fetch *fetch)
+{
+    if (fetch == NULL || curl_multi_add_handle(fetches.multi, fetch->easy) == CURLM_OK)
         return fetch;
     fetch_free(fetch);
     return NULL;
+}
+
+struct fetch *fetch_start(const struct fetch_request *request, const struct fetch_events *events,
+                          void *arg)
+{
+    return begin(fetch_new(request, events, arg));
+}
+
+static void on_warm(void *arg, const char *error)
+{
+    (void)arg;
+    fetches.warm = NULL;
+    if (error != NULL)
+        log_warn(&process, "the language model's provider: %s", error);
+}
+
+void fetch_warm(const char *url)
+{
+    static const struct fetch_events events = {.done = on_warm};
+    static const char *const none[] = {NULL};
+    struct fetch_request request = {.url = url, .headers = none};
+
+    if (strncmp(url, "https:", 6) != 0)
+        return;
+    fetches.warm = fetch_new(&request, &events, NULL);
+    if (fetches.warm != NULL)
+        curl_easy_setopt(fetches.warm->easy, CURLOPT_CONNECT_ONLY, 1L);
+    fetches.warm = begin(fetches.warm);
 }
 
 void fetch_resume(struct fetch *fetch)

@@ -38,6 +38,10 @@ bool fetch_knows_url(const char *url);
 struct fetch *fetch_start(const struct fetch_request *request, const struct fetch_events *events,
                           void *arg) MUST;
 
+/* Connects to an https server once, without a request, so that the certificates, which take some 70
+ * ms to read, are in memory before the first fetch. Says so in the log when it fails. */
+void fetch_warm(const char *url);
+
 /* Goes on after `data` said no; it may be called again before this returns. */
 void fetch_resume(struct fetch *fetch);
 

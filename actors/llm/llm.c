@@ -443,6 +443,8 @@ void llm_open(const struct llm_options *options)
 {
     fetch_open();
     provider_open(&provider, options);
+    if (provider.protocol != NULL)
+        fetch_warm(provider.url);
     stat_register_labels(&llm_questions_total, outcomes, LLM_TROUBLE_COUNT);
     stat_register(&llm_retries_total);
     stat_register(&llm_asking);

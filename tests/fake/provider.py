@@ -58,10 +58,12 @@ class Question:
 
 
 class Provider:
-    def __init__(self, port=0):
+    def __init__(self, port=0, host="127.0.0.1"):
         self.port = port
+        self.host = host
         self.usual = Answer()
         self.questions = []
+        self.connections = 0  # so far
         self.open = 0  # answers under way
         self._plans = []
         self._loop = asyncio.new_event_loop()
@@ -88,7 +90,7 @@ class Provider:
 
     @property
     def address(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def environment(self, protocol="anthropic"):
         """What an actor needs in order to ask here."""
@@ -101,7 +103,7 @@ class Provider:
     def _run(self):
         asyncio.set_event_loop(self._loop)
         server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=2048, limit=4 << 20))
+            asyncio.start_server(self._serve, self.host, self.port, backlog=2048, limit=4 << 20))
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         try:
@@ -114,6 +116,7 @@ class Provider:
             self._loop.close()
 
     async def _serve(self, reader, writer):
+        self.connections += 1
         early = b""  # of the next question, which came while this one was being answered
         try:
             while early is not None:

@@ -1,6 +1,7 @@
-"""Puts the test harness on the path; imported first by each flow."""
+"""Puts the test harness and the fake provider on the path; imported first by each flow."""
 
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "harness"))
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [os.path.join(TESTS, "harness"), os.path.join(TESTS, "fake")]
