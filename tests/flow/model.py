@@ -1,0 +1,87 @@
+"""What flows with a language model stand on: a Lectern whose actors ask a provider of the test's own."""
+
+import concurrent.futures
+import itertools
+import json
+
+import _path  # noqa: F401
+import fleet
+import provider
+
+NO_LIMITS = {"AI_ENDPOINT_LIMIT": "0", "CHAT_ENDPOINT_LIMIT": "0", "NEW_USER_LIMIT": "0", "WRITE_ENDPOINT_LIMIT": "0"}
+PARTS = provider.PARTS
+DAILY = {"message": "Daily limit of 10 AI requests reached. Please try again tomorrow or upgrade to pro.",
+         "current_usage": 10, "limit": 10, "is_pro": False}
+
+
+class ModelTest(fleet.LecternTest):
+    """Tests that share a Lectern and a provider; `env` and `options` go to the Lectern."""
+
+    protocol = "anthropic"
+    env = NO_LIMITS
+    passages = itertools.count(1)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.provider = provider.Provider()
+        cls.provider.__enter__()
+        cls.addClassCleanup(cls.provider.__exit__)
+        cls.options = {**cls.options, "env": {**cls.provider.environment(cls.protocol), **cls.env}}
+        super().setUpClass()
+
+    def setUp(self):
+        self.provider.forget()
+
+    def passage(self):
+        """One that nobody has asked for yet."""
+        return f"In the beginning, {self.protocol} {next(self.passages)}"
+
+    def insight(self, text=None, user=None, save=False, reference="John 3:16", **more):
+        body = {"passage_text": text or self.passage(), "passage_reference": reference, "save": save}
+        return self.lectern.request("POST", "/api/insights", body, user=user, **more)
+
+    def definition(self, verse=None, user=None, save=False, word="love", reference="John 3:16", **more):
+        body = {"word": word, "verse_text": verse or self.passage(), "passage_reference": reference, "save": save}
+        return self.lectern.request("POST", "/api/definitions", body, user=user, **more)
+
+    def chat(self, message="Who was Paul?", user=None, **more):
+        return self.lectern.request("POST", "/api/standalone-chat", {"message": message}, user=user, **more)
+
+    def usage(self, user):
+        """Calls of today, reservations among them."""
+        return self.lectern.get("/api/user/session", user=user).json["usage"]["calls_today"]
+
+    def use_up(self, user, left=0):
+        """Leaves a user so many calls of today."""
+        self.lectern.sql("insert into usage_tracking (user_id, date, llm_calls) select id, date_trunc('day', now(), 'UTC'),"
+                         f" {10 - left} from users where anonymous_id = '{user}'"
+                         f" on conflict (user_id, date) do update set llm_calls = {10 - left}")
+
+    def make_pro(self, user):
+        self.lectern.sql(f"update users set pro_subscription = true where anonymous_id = '{user}'")
+
+    def asked(self, count, seconds=20):
+        """Waits until so many questions have reached the provider."""
+        fleet.wait_for(f"{count} questions", lambda: len(self.provider.questions) >= count, seconds)
+
+    def at_rest(self, *names):
+        """Waits until nothing is asked and no call is under way."""
+        fleet.wait_for("rest", lambda: all(
+            self.lectern.metric(name, line) == 0 for name in names
+            for line in ("lectern_llm_asking", "lectern_mailbox_calls")) and self.provider.open == 0)
+
+
+def events(answer):
+    """Names and data of a stream's events."""
+    found = []
+    for block in answer.body.decode().split("\n\n"):
+        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
+        if lines:
+            found.append((lines[0].removeprefix("event: "), json.loads(lines[1].removeprefix("data: "))))
+    return found
+
+
+def together(*functions):
+    """Runs all at once; their results in order."""
+    with concurrent.futures.ThreadPoolExecutor(len(functions)) as pool:
+        return [future.result() for future in [pool.submit(function) for function in functions]]
