@@ -210,6 +210,14 @@ static struct str encode_body(struct call *call, const void *out)
     return body.failed ? empty_map : buffer_str(&body);
 }
 
+static void give(struct mail *mail, const struct common_reply *reply, struct str body)
+{
+    if (mail->pieces > 0)
+        pieces_end(mail, reply, body);
+    else
+        reply_send(mail->actor, &mail->from, reply, body);
+}
+
 static void answer(struct mail *mail, const void *out)
 {
     struct str body = encode_body(&mail->call, out);
@@ -219,9 +227,9 @@ static void answer(struct mail *mail, const void *out)
     if (INJECT(reply_wrong_id))
         reply.id ^= INT64_C(1) << 50;
     if (INJECT(reply_twice))
-        reply_send(mail->actor, &mail->from, &reply, body);
+        give(mail, &reply, body);
     if (!INJECT(reply_dropped))
-        reply_send(mail->actor, &mail->from, &reply, body);
+        give(mail, &reply, body);
 }
 
 static void log_end(struct mail *mail, int64_t took_us)

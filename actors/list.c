@@ -1,11 +1,16 @@
 /* Pages of a list, and the pieces in which they are sent.
  *
  * A piece is sent while the reader's credit is more than nothing, so credit may be overdrawn by one
- * piece. Waiting for more of it is waiting for something foreign: no transaction may be open. */
+ * piece. Waiting for more of it is waiting for something foreign: no transaction may be open. A
+ * piece is sent at once and not with what else the turn posts, because its sender must know whether
+ * it went: an answer with a hole would look whole. */
 #include "list.h"
+#include "base/stat.h"
 #include "base/time.h"
 #include "frame.h"
 #include "runtime.h"
+#include "tally.h"
+#include <errno.h>
 
 enum {
     PAGE_ROWS = 500,
@@ -14,6 +19,8 @@ enum {
 };
 
 #define STALL_US TIME_S(30) /* after which a reader that gives no credit is given up */
+#define LAST_US TIME_S(5)   /* for which the last reply of several is tried */
+#define ROOM_US TIME_MS(10) /* between two tries, where ZeroMQ has no room */
 
 /* ---- pieces ---- */
 
@@ -48,22 +55,62 @@ static int await_credit(struct mail *mail)
     return error;
 }
 
-int pieces_send(struct mail *mail, struct str body)
+/* Sends it, or waits until there is room. */
+static int send_piece(struct mail *mail, const struct common_reply *reply, struct str body)
 {
-    struct common_reply reply = {
-        .v = WIRE_VERSION, .id = mail->id, .status = STR("more"), .user = mail->call.reply_user};
+    int64_t stall_us = time_now_us() + STALL_US;
 
+    while (reply_try(mail->actor, &mail->from, reply, body) != 0) {
+        if (errno == EHOSTUNREACH)
+            return fail(&mail->call, cancelled, "the reader is gone");
+        if (errno != EAGAIN || time_now_us() >= stall_us)
+            return fail(&mail->call, timeout, "a piece cannot be sent");
+        if (call_rest(&mail->call, ROOM_US) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* What is said beside the pieces stands in the first one's header. */
+static struct common_reply piece_header(const struct mail *mail)
+{
+    struct common_reply reply = {.v = WIRE_VERSION, .id = mail->id, .status = STR("more")};
+
+    if (mail->pieces > 0)
+        return reply;
+    reply.user = mail->call.reply_user;
     if (mail->call.reply_rate.limit > 0)
         reply.rate = &mail->call.reply_rate;
+    return reply;
+}
+
+int pieces_send(struct mail *mail, struct str body)
+{
+    struct common_reply reply = piece_header(mail);
+    struct call *call = &mail->call;
+
     if (mail->credit == INT_ABSENT)
-        return fail(&mail->call, too_large,
-                    "the answer needs more than one reply: ask with `credit`");
-    if (await_credit(mail) != 0)
+        return fail(call, too_large, "the answer needs more than one reply: ask with `credit`");
+    if (call->db != NULL && call->db->in_transaction)
+        return fail(call, internal, "sends a piece while a transaction is open");
+    if (await_credit(mail) != 0 || send_piece(mail, &reply, body) != 0)
         return -1;
-    reply_send(mail->actor, &mail->from, &reply, body);
     mail->credit -= (int64_t)body.len;
     mail->pieces++;
     return 0;
+}
+
+void pieces_end(struct mail *mail, const struct common_reply *reply, struct str body)
+{
+    int64_t end_us = time_now_us() + LAST_US;
+
+    while (reply_try(mail->actor, &mail->from, reply, body) != 0) {
+        if (errno != EAGAIN || time_now_us() >= end_us) {
+            stat_add(&replies_dropped_total, 1);
+            return;
+        }
+        (void)!fiber_wait_shielded(time_now_us() + ROOM_US);
+    }
 }
 
 int call_more(struct call *call, void *out)

@@ -49,11 +49,18 @@ void pieces_grant(struct mail *mail, int64_t bytes);
 /* Sends a reply that is not the last one, when the reader has credit. -1: a failure is recorded. */
 int pieces_send(struct mail *mail, struct str body) MUST;
 
+/* Sends the reply behind them; waits a moment where there is no room for it, cancelled or not. */
+void pieces_end(struct mail *mail, const struct common_reply *reply, struct str body);
+
 /* ---- reply.c ---- */
 
 /* Sends two frames when the turn ends; what cannot be sent is counted. */
 void reply_send(struct actor *actor, const struct link_peer *to, const struct common_reply *reply,
                 struct str body);
+
+/* Sends them at once: 0, or -1 with errno as by link_send(). */
+int reply_try(struct actor *actor, const struct link_peer *to, const struct common_reply *reply,
+              struct str body) MUST;
 
 /* Answers with a fault. */
 void reply_fault(struct actor *actor, const struct link_peer *to, int64_t id,

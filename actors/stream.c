@@ -3,7 +3,6 @@
 #include "stream.h"
 #include "frame.h"
 #include "runtime.h"
-#include <assert.h>
 
 enum { EVENT_BYTES = 2 * 1024 * 1024 };
 
@@ -25,7 +24,8 @@ int call_event(struct call *call, const struct record *record, const void *value
     struct buffer body;
     int error;
 
-    assert(is_declared(call->method, record));
+    if (!is_declared(call->method, record))
+        return fail(call, internal, "%s has no event %s", call->method->name, record->name);
     buffer_init(&body, NULL, EVENT_BYTES);
     buffer_add_char(&body, '\x81');
     codec_encode_str(&body, str_of(record->name));

@@ -1,9 +1,9 @@
 /* Streams: what a handler of that kind sends before its output.
  *
  * First call_accept(): until then a failure is the answer's status, from then on an event. Then
- * events, each a record of the row's EVENTS. Both may wait for the reader's credit, at most 30 s,
- * and are refused while a transaction is open. What the call takes for an event is not given back:
- * handlers keep what an event needs small, or in memory of their own. */
+ * events, each a record of the row's EVENTS. Both may wait for the reader, at most 30 s, and are
+ * refused while a transaction is open. An event takes nothing of the call's memory. A reader that
+ * is gone is the failure `cancelled`, one that takes nothing more is `timeout`. */
 #pragma once
 
 #include "actor.h"

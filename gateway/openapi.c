@@ -127,6 +127,8 @@ static void gather_all(struct doc *doc)
             continue;
         gather_fields(doc, method->domain, &method->in);
         gather_fields(doc, method->domain, &method->out);
+        for (size_t at = 0; method->events[at] != NULL; at++)
+            gather(doc, method->domain, method->events[at]);
         for (size_t at = 0; method->faults != NULL && method->faults[at] != NULL; at++)
             if (method->faults[at]->detail != NULL)
                 gather(doc, method->domain, method->faults[at]->detail);
@@ -263,14 +265,6 @@ static void write_object(struct doc *doc, const struct record *record, bool inpu
     shut(doc, '}');
 }
 
-static void write_output(struct doc *doc, const struct record *out)
-{
-    if (record_is_bare(out))
-        write_schema(doc, &out->fields[0], false);
-    else
-        write_object(doc, out, false);
-}
-
 /* ---- an operation ---- */
 
 /* `user_agent` is User-Agent in a header. */
@@ -316,11 +310,11 @@ static void write_parameters(struct doc *doc, const struct method *method)
     shut(doc, ']');
 }
 
-static void write_content(struct doc *doc)
+static void write_content(struct doc *doc, const char *type)
 {
     key(doc, "content");
     open(doc, '{');
-    key(doc, "application/json");
+    key(doc, type);
     open(doc, '{');
     key(doc, "schema");
 }
@@ -329,6 +323,15 @@ static void end_content(struct doc *doc)
 {
     shut(doc, '}');
     shut(doc, '}');
+}
+
+static void write_output(struct doc *doc, const struct record *out)
+{
+    write_content(doc, "application/json");
+    if (record_is_bare(out))
+        write_schema(doc, &out->fields[0], false);
+    else
+        write_object(doc, out, false);
 }
 
 static void write_body(struct doc *doc, const struct method *method)
@@ -346,7 +349,7 @@ static void write_body(struct doc *doc, const struct method *method)
     key(doc, "requestBody");
     open(doc, '{');
     key_raw(doc, "required", needs ? "true" : "false");
-    write_content(doc);
+    write_content(doc, "application/json");
     write_object(doc, &method->in, true);
     end_content(doc);
     shut(doc, '}');
@@ -384,13 +387,8 @@ static void write_details(struct doc *doc, const struct answers *answers, int st
     bool plain = false;
 
     open(doc, '{');
-    key_text(doc, "type", "object");
-    key_raw(doc, "required", "[\"detail\"]");
-    key(doc, "properties");
-    open(doc, '{');
-    key(doc, "detail");
-    open(doc, '{');
-    key(doc, "anyOf");
+    buffer_add_text(doc->out, "\"type\":\"object\",\"required\":[\"detail\"],"
+                              "\"properties\":{\"detail\":{\"anyOf\":");
     open(doc, '[');
     for (size_t i = 0; i < answers->count; i++) {
         const struct fault *fault = answers->faults[i];
@@ -404,9 +402,7 @@ static void write_details(struct doc *doc, const struct answers *answers, int st
             raw(doc, "{\"type\":\"string\"}");
     }
     shut(doc, ']');
-    shut(doc, '}');
-    shut(doc, '}');
-    shut(doc, '}');
+    buffer_add_text(doc->out, "}}}");
 }
 
 static void write_prose(struct doc *doc, const struct answers *answers, int status)
@@ -436,7 +432,7 @@ static void write_faults(struct doc *doc, const struct answers *answers)
         key(doc, status);
         open(doc, '{');
         write_prose(doc, answers, answers->faults[i]->status);
-        write_content(doc);
+        write_content(doc, "application/json");
         write_details(doc, answers, answers->faults[i]->status);
         end_content(doc);
         shut(doc, '}');
@@ -458,9 +454,25 @@ static void write_own_answers(struct doc *doc, const struct method *method)
     key(doc, "422");
     open(doc, '{');
     key_text(doc, "description", fault_invalid.prose);
-    write_content(doc);
+    write_content(doc, "application/json");
     write_reference(doc, &record_common_invalid_body);
     end_content(doc);
+    shut(doc, '}');
+}
+
+/* Events are text to OpenAPI; what the `data` of each holds is said by an extension. */
+static void write_events(struct doc *doc, const struct method *method)
+{
+    write_content(doc, "text/event-stream");
+    raw(doc, "{\"type\":\"string\",\"description\":\"the last event is `done` or `error`\"}");
+    key(doc, "x-events");
+    open(doc, '{');
+    for (size_t i = 0; method->events[i] != NULL; i++) {
+        key(doc, method->events[i]->name);
+        write_reference(doc, method->events[i]);
+    }
+    key(doc, "done");
+    write_object(doc, &method->out, false);
     shut(doc, '}');
 }
 
@@ -475,8 +487,10 @@ static void write_responses(struct doc *doc, const struct method *method)
     key(doc, status);
     open(doc, '{');
     key_text(doc, "description", method->prose);
-    write_content(doc);
-    write_output(doc, &method->out);
+    if (method->kind == KIND_stream)
+        write_events(doc, method);
+    else
+        write_output(doc, &method->out);
     end_content(doc);
     shut(doc, '}');
     collect(&answers, method);

@@ -186,13 +186,13 @@ static void end(struct sse *sse, int error)
     struct exchange *exchange = sse->exchange;
     struct connection *connection = exchange->connection;
 
+    if (connection == NULL)
+        return;
     if (error != 0) {
         log_info(exchange, "a stream ends with %s: %s", exchange->failure.fault->name,
                  exchange->failure.text);
         add_error(sse, exchange->failure.fault);
     }
-    if (connection == NULL)
-        return;
     write_text(sse);
     exchange->connection = NULL;
     connection_end(connection);

@@ -132,6 +132,12 @@ static bool takes_pieces(const struct method *method)
     return method->pieces || method->kind == KIND_stream;
 }
 
+static size_t credit_of(const struct method *method)
+{
+    return method->kind == KIND_stream ? (size_t)TRIP_EVENTS_CREDIT_BYTES
+                                       : (size_t)TRIP_CREDIT_BYTES;
+}
+
 static int send_to(struct trip *trip, struct instance *instance)
 {
     int64_t left_us = trip->deadline_us - time_now_us();
@@ -142,7 +148,7 @@ static int send_to(struct trip *trip, struct instance *instance)
         .client = trip->client,
         .by_client = trip->by_client,
         .validator = trip->validator,
-        .credit = takes_pieces(trip->method) ? TRIP_CREDIT_BYTES : INT_ABSENT,
+        .credit = takes_pieces(trip->method) ? (int64_t)credit_of(trip->method) : INT_ABSENT,
         .trace = trip->trace,
     };
 
@@ -285,13 +291,24 @@ static void take_first(struct trip *trip)
     trip->waiting_bytes -= trip->taken->body.len;
 }
 
+/* The piece was used: the actor may send so much more, and is told so now and then. */
+static void give_back_taken(struct trip *trip)
+{
+    if (trip->taken == NULL)
+        return;
+    trip->used_bytes += trip->taken->body.len;
+    free(trip->taken);
+    trip->taken = NULL;
+    if (trip->used_bytes < credit_of(trip->method) / 4)
+        return;
+    instance_grant(&trip->call, trip->used_bytes);
+    trip->used_bytes = 0;
+}
+
 int trip_next(struct trip *trip, struct str *piece)
 {
     *piece = NO_STR;
-    if (trip->taken != NULL)
-        instance_grant(&trip->call, trip->taken->body.len);
-    free(trip->taken);
-    trip->taken = NULL;
+    give_back_taken(trip);
     if (wait(trip) != 0)
         return -1;
     if (trip->first != NULL) {

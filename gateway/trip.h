@@ -34,10 +34,12 @@ struct trip {
     struct trip_piece *first, *last;                   /* pieces that came and were not taken */
     struct trip_piece *taken;                          /* the one that the caller has */
     size_t waiting_bytes;                              /* of the pieces that were not taken */
+    size_t used_bytes; /* of those that were, for which no credit was given yet */
 };
 
-/* Bytes of pieces that an actor may send ahead of the client; one piece more may come. */
-enum { TRIP_CREDIT_BYTES = 256 * 1024 };
+/* Bytes of pieces that an actor may send ahead of the client; one piece more may come. Events are
+ * small, and each costs more than its bytes. */
+enum { TRIP_CREDIT_BYTES = 256 * 1024, TRIP_EVENTS_CREDIT_BYTES = 16 * 1024 };
 
 /* Sends and waits. 0: there is a reply, which may say a fault; -1: there is none (a failure is
  * recorded: domain_down, busy, timeout, outcome_unknown, cancelled, internal). */

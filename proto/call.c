@@ -90,6 +90,22 @@ int call_wait_foreign(struct call *call, const char *what)
     return fail(call, internal, "%s failed", what);
 }
 
+int call_rest(struct call *call, int64_t for_us)
+{
+    int64_t deadline_us = call->deadline_us;
+    int64_t until_us = time_now_us() + for_us;
+    int error = 0;
+
+    call->deadline_us = until_us < deadline_us ? until_us : deadline_us;
+    while (error == 0)
+        error = call_wait_foreign(call, "a moment");
+    call->deadline_us = deadline_us;
+    if (until_us >= deadline_us || !failed_with(&call->failure, &fault_timeout))
+        return -1;
+    failure_clear(&call->failure);
+    return 0;
+}
+
 bool call_validate(struct call *call, struct str validator, bool public_answer)
 {
     call->reply_validator = validator;

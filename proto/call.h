@@ -75,6 +75,10 @@ void call_close(struct call *call);
  * recorded. While a transaction is open this is refused: an `internal` failure that says so. */
 int call_wait_foreign(struct call *call, const char *what) MUST;
 
+/* Waits for so long, as call_wait_foreign(), whoever wakes the call. 0, or -1: cancelled, or the
+ * call's deadline comes first. No failure may be recorded. */
+int call_rest(struct call *call, int64_t for_us) MUST;
+
 /* Answers with a validator: sets it and returns true where the caller's own equals it, so that the
  * handler can return 0 without an output. The text must live as long as the call. */
 bool call_validate(struct call *call, struct str validator, bool public_answer);

@@ -26,41 +26,67 @@ void context_open(struct actor *actor, int64_t most_chars, int64_t most_tokens)
 
 /* ---- reading ---- */
 
-STATEMENT(insight_context,
-          WITH_ME ", said as (select id, role, content, created_at,"
-                  "                  sum(length(content)) over (order by created_at desc, id desc)"
-                  "                    as chars"
-                  "             from (select chat_messages.* from me join chat_messages"
-                  "                     on user_id = me.id and insight_id = $2"
-                  "                    order by created_at desc, chat_messages.id desc limit 200)"
-                  "               as latest)"
-                  " select me.id as user_id, me.kept,"
-                  "        exists (select from saved_insights where id = $2"
-                  "                and (imported_by is null or imported_by = me.id)) as known,"
-                  "        null::text as reference, null::text as passage,"
-                  "        (select summary_text from insight_chat_summaries"
-                  "          where user_id = me.id and insight_id = $2) as summary,"
-                  "        role, content from me left join said on chars <= $3"
-                  "  order by said.created_at, said.id");
+/* The last messages, a bounded number of them; nobody tells a model more. */
+#define LATEST "200"
 
-STATEMENT(standalone_context,
-          WITH_ME ", chat as (select standalone_chats.* from me join standalone_chats"
-                  "             on user_id = me.id and standalone_chats.id = $2),"
-                  " said as (select id, role, content, created_at,"
-                  "                  sum(length(content)) over (order by created_at desc, id desc)"
-                  "                    as chars"
-                  "             from (select message.* from chat"
-                  "                     join standalone_chat_messages as message"
-                  "                       on chat_id = chat.id"
-                  "                    order by message.created_at desc, message.id desc limit 200)"
-                  "               as latest)"
-                  " select me.id as user_id, me.kept, chat.id is not null as known,"
-                  "        passage_reference as reference, passage_text as passage,"
-                  "        (select summary_text from conversation_summaries"
-                  "          where conversation_type = 'standalone'"
-                  "            and conversation_id = chat.id) as summary,"
-                  "        role, content from me left join chat on true"
-                  "   left join said on chars <= $3 order by said.created_at, said.id");
+/* Messages of a conversation with what stands between them and its end. */
+#define BACKWARDS(columns, from)                                                                   \
+    "(select " columns ", sum(length(content)) over backwards as chars,"                           \
+    "        row_number() over backwards as place"                                                 \
+    "   from " from " window backwards as (order by message.created_at desc, message.id desc))"
+
+/* A summary holds as long as the last of its messages is there. */
+#define INSIGHT_SUMMARY(columns)                                                                   \
+    "(select " columns " from me join insight_chat_summaries as summary"                           \
+    "     on summary.user_id = me.id and summary.insight_id = $2"                                  \
+    "   where exists (select from chat_messages as last where last.id = last_message_id"           \
+    "                    and last.user_id = me.id and last.insight_id = $2))"
+
+#define STANDALONE_SUMMARY(columns)                                                                \
+    "(select " columns " from chat join conversation_summaries"                                    \
+    "     on conversation_type = 'standalone' and conversation_id = chat.id)"
+
+#define INSIGHT_MESSAGES                                                                           \
+    "me join chat_messages as message on message.user_id = me.id and message.insight_id = $2"
+#define STANDALONE_MESSAGES                                                                        \
+    "chat join standalone_chat_messages as message on message.chat_id = chat.id"
+
+#define CHAT                                                                                       \
+    ", chat as (select standalone_chats.* from me join standalone_chats"                           \
+    "             on user_id = me.id and standalone_chats.id = $2)"
+
+#define LATEST_OF(messages)                                                                        \
+    "(select message.* from " messages " order by message.created_at desc, message.id desc"        \
+    "   limit " LATEST ") as message"
+
+STATEMENT(
+    insight_context,
+    WITH_ME ", said as " BACKWARDS(
+        "id, role, content, created_at",
+        LATEST_OF(INSIGHT_MESSAGES)) " select me.id as user_id, me.kept,"
+                                     "        exists (select from saved_insights where id = $2"
+                                     "                and (imported_by is null or imported_by = "
+                                     "me.id)) as known,"
+                                     "        null::text as reference, null::text as passage,"
+                                     "        " INSIGHT_SUMMARY(
+                                         "summary_text") " as summary,"
+                                                         "        role, content from me left join "
+                                                         "said on chars <= $3"
+                                                         "  order by said.created_at, said.id");
+
+STATEMENT(
+    standalone_context,
+    WITH_ME CHAT ", said as " BACKWARDS(
+        "id, role, content, created_at",
+        LATEST_OF(
+            STANDALONE_MESSAGES)) " select me.id as user_id, me.kept, chat.id is not null as known,"
+                                  "        passage_reference as reference, passage_text as passage,"
+                                  "        " STANDALONE_SUMMARY(
+                                      "summary_text") " as summary,"
+                                                      "        role, content from me left join "
+                                                      "chat on true"
+                                                      "   left join said on chars <= $3 order by "
+                                                      "said.created_at, said.id");
 
 /* The messages of the rows from the first of the user's on, with room for one more. */
 static int fill_messages(struct call *call, const struct rows *rows, struct context *out)
@@ -125,52 +151,45 @@ struct str context_system(struct call *call, const char *prompt, const struct co
 
 /* ---- summaries ---- */
 
-/* What fell out of the context and is in no summary yet, oldest first, and the summary so far. */
-STATEMENT(insight_unsummarized, WITH_ME
-          ", old as (select summary_text, message_count, last_message_id"
-          "            from me join insight_chat_summaries"
-          "              on user_id = me.id and insight_id = $2),"
-          " said as (select message.id, role, content, created_at,"
-          "                 sum(length(content)) over (order by created_at desc,"
-          "                     message.id desc) as chars"
-          "            from me join chat_messages as message"
-          "              on user_id = me.id and insight_id = $2"
-          "             and message.id > coalesce((select last_message_id from old), 0)),"
-          " fallen as (select *, sum(length(content)) over (order by created_at, id) as read"
-          "              from said where chars > $3)"
-          " select me.id as user_id, (select summary_text from old) as summary,"
-          "        coalesce((select message_count from old), 0) as summarized,"
-          "        fallen.id as message_id, role, content"
-          "   from me left join fallen on read <= $4 or read = length(content)"
-          "  order by created_at, fallen.id");
+/* What is not told and is in no summary yet, oldest first, and the summary so far. What is told
+ * begins with the user's first message that fits. */
+#define UNSUMMARIZED(messages)                                                                     \
+    ", said as " BACKWARDS("message.id, role, content, message.created_at",                        \
+                           messages " and message.id > coalesce((select last_message_id from "     \
+                                    "old), 0)") ", told as (select created_at, id from said"       \
+                                                "            where role = 'user' and chars <= $3 " \
+                                                "and place <= " LATEST                             \
+                                                "            order by created_at, id limit 1),"    \
+                                                " fallen as (select said.*, sum(length(content)) " \
+                                                "over (order by created_at, id) as read"           \
+                                                "              from said where not exists "        \
+                                                "(select from told"                                \
+                                                "                where (told.created_at, "         \
+                                                "told.id) <= (said.created_at, said.id)))"         \
+                                                " select me.id as user_id, (select summary_text "  \
+                                                "from old) as summary,"                            \
+                                                "        coalesce((select message_count from "     \
+                                                "old), 0) as summarized,"                          \
+                                                "        fallen.id as message_id, role, content"   \
+                                                "   from me left join fallen on read <= $4 or "    \
+                                                "read = length(content)"                           \
+                                                "  order by created_at, fallen.id"
 
-STATEMENT(standalone_unsummarized, WITH_ME
-          ", chat as (select standalone_chats.id from me join standalone_chats"
-          "             on user_id = me.id and standalone_chats.id = $2),"
-          " old as (select summary_text, message_count, last_message_id"
-          "           from chat join conversation_summaries"
-          "             on conversation_type = 'standalone' and conversation_id = chat.id),"
-          " said as (select message.id, role, content, created_at,"
-          "                 sum(length(content)) over (order by created_at desc,"
-          "                     message.id desc) as chars"
-          "            from chat join standalone_chat_messages as message"
-          "              on chat_id = chat.id"
-          "             and message.id > coalesce((select last_message_id from old), 0)),"
-          " fallen as (select *, sum(length(content)) over (order by created_at, id) as read"
-          "              from said where chars > $3)"
-          " select me.id as user_id, (select summary_text from old) as summary,"
-          "        coalesce((select message_count from old), 0) as summarized,"
-          "        fallen.id as message_id, role, content"
-          "   from me left join fallen on read <= $4 or read = length(content)"
-          "  order by created_at, fallen.id");
+#define OLD "summary_text, message_count, last_message_id"
+
+STATEMENT(insight_unsummarized,
+          WITH_ME ", old as " INSIGHT_SUMMARY(OLD) UNSUMMARIZED(INSIGHT_MESSAGES));
+
+STATEMENT(standalone_unsummarized,
+          WITH_ME CHAT ", old as " STANDALONE_SUMMARY(OLD) UNSUMMARIZED(STANDALONE_MESSAGES));
 
 /* A summary that was made meanwhile of more messages stays. */
 STATEMENT_WRITE(store_insight_summary,
                 WITH_ME ", stored as (insert into insight_chat_summaries as old"
                         "     (user_id, insight_id, summary_text, message_count, last_message_id)"
                         "   select me.id, $2, $3, $4, $5 from me where me.id is not null"
-                        "      and exists (select from chat_messages"
-                        "                   where user_id = me.id and insight_id = $2)"
+                        "      and exists (select from chat_messages where id = $5"
+                        "                     and user_id = me.id and insight_id = $2)"
                         "   on conflict (user_id, insight_id) do update set"
                         "     summary_text = excluded.summary_text,"
                         "     message_count = excluded.message_count,"

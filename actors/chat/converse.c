@@ -4,7 +4,9 @@
  * both messages in one transaction, and say that it is complete. Who leaves before that has said
  * nothing. While the model is awaited nothing is open in the database. */
 #include "converse.h"
+#include "base/time.h"
 #include "context.h"
+#include "owned.h"
 #include "quota.h"
 #include "stream.h"
 #include <inttypes.h>
@@ -12,6 +14,10 @@
 extern const char prompt_chat_insight[], prompt_chat_standalone[];
 
 enum { TITLE_CHARS = 50, ANSWER_BYTES = 1024 * 1024 };
+
+/* For how long a complete answer waits for a database that has no room, and between two looks. */
+#define PATIENCE_US TIME_S(10)
+#define LOOK_AGAIN_US TIME_MS(50)
 
 static int64_t most_tokens;
 
@@ -35,22 +41,28 @@ struct turn {
     struct buffer answer;             /* so far, in the call's memory */
     struct str stop_reason;           /* why it ended; may be absent */
     bool truncated;                   /* it ended at the limit of tokens */
+    bool left;                        /* the reader takes no more */
 };
 
 /* ---- storing ---- */
 
-/* Pairs of messages stand together: whoever stores one holds the conversation until it commits. */
-STATEMENT(lock_insight_chat,
-          WITH_ME " select me.id, pg_advisory_xact_lock(me.id, $2::integer) from me");
-
+/* Pairs of messages stand together, because whoever stores one holds its user until it commits: he
+ * is not merged or deleted meanwhile either. The time is the statement's and not the transaction's,
+ * which began before it had the lock. */
 STATEMENT_WRITE(add_insight_messages,
-                WITH_ME ", said as (insert into chat_messages"
-                        "     (insight_id, user_id, role, content, was_truncated)"
-                        "   select $2, me.id, role, content, was_truncated"
-                        "     from me, (values (1, 'user', $3, false), (2, 'assistant', $4, $5))"
-                        "       as pair (place, role, content, was_truncated)"
-                        "    where me.id is not null order by place)"
-                        " select me.id from me");
+                WITH_ME ", insight as (select saved_insights.id from me join saved_insights"
+                        "     on saved_insights.id = $2"
+                        "        and (imported_by is null or imported_by = me.id)"
+                        "    for key share of saved_insights),"
+                        " said as (insert into chat_messages"
+                        "     (insight_id, user_id, role, content, was_truncated, created_at)"
+                        "   select insight.id, me.id, role, content, was_truncated,"
+                        "          statement_timestamp()"
+                        "     from me cross join insight cross join"
+                        "          (values (1, 'user', $3, false), (2, 'assistant', $4, $5))"
+                        "            as pair (place, role, content, was_truncated)"
+                        "    order by place returning 1)"
+                        " select me.id as user_id, exists (select from said) as stored from me");
 
 STATEMENT_WRITE(begin_chat,
                 WITH_ME ", chat as (insert into standalone_chats"
@@ -58,15 +70,16 @@ STATEMENT_WRITE(begin_chat,
                         "   select me.id, $2, $3, $4 from me where me.id is not null returning id)"
                         " select me.id as user_id, chat.id from me left join chat on true");
 
-/* Locks the chat's row, which keeps pairs together. */
 STATEMENT_WRITE(use_chat,
-                WITH_ME ", used as (update standalone_chats as chat set updated_at = now()"
+                WITH_ME ", used as (update standalone_chats as chat"
+                        "     set updated_at = statement_timestamp()"
                         "   from me where user_id = me.id and chat.id = $2 returning chat.id)"
                         " select me.id as user_id, used.id from me left join used on true");
 
 STATEMENT_WRITE(add_standalone_messages,
-                "insert into standalone_chat_messages (chat_id, role, content, was_truncated)"
-                " select $1, role, content, was_truncated"
+                "insert into standalone_chat_messages"
+                "     (chat_id, role, content, was_truncated, created_at)"
+                " select $1, role, content, was_truncated, statement_timestamp()"
                 "   from (values (1, 'user', $2, false), (2, 'assistant', $3, $4))"
                 "     as pair (place, role, content, was_truncated) order by place");
 
@@ -75,13 +88,15 @@ static int store_insight_turn(struct call *call, void *arg)
     struct turn *turn = arg;
     struct rows rows;
 
-    if (db_query_as_user(call, &lock_insight_chat, PARAMS(p_i64(turn->conversation.id)), &rows) !=
-            0 ||
+    if (owned_lock(call) != 0 ||
         db_query_as_user(call, &add_insight_messages,
                          PARAMS(p_i64(turn->conversation.id), p_str(turn->message),
                                 p_str(buffer_str(&turn->answer)), p_bool(turn->truncated)),
                          &rows) != 0)
         return -1;
+    if (!row_bool(&rows, 0, "stored"))
+        return fail(call, insight_not_found, "insight %" PRId64 " went meanwhile",
+                    turn->conversation.id);
     return allowance_settle(call, turn->reservation);
 }
 
@@ -128,7 +143,7 @@ static int store_standalone_turn(struct call *call, void *arg)
     struct turn *turn = arg;
     struct rows rows;
 
-    if (begin_or_use_chat(call, turn) != 0 ||
+    if (owned_lock(call) != 0 || begin_or_use_chat(call, turn) != 0 ||
         db_query(call, &add_standalone_messages,
                  PARAMS(p_i64(turn->conversation.id), p_str(turn->message),
                         p_str(buffer_str(&turn->answer)), p_bool(turn->truncated)),
@@ -146,6 +161,22 @@ static int store_new_chat(struct call *call, void *arg)
     return store_standalone_turn(call, arg);
 }
 
+/* Stores a complete answer. Where many end at one time, or the database is away for a moment,
+ * nothing was done: it is tried again. */
+static int store_turn(struct call *call, struct turn *turn, int (*store)(struct call *, void *))
+{
+    int64_t until_us = time_now_us() + PATIENCE_US;
+
+    while (tx_run(call, store, turn) != 0) {
+        if (!call->failure.fault->retry || time_now_us() >= until_us)
+            return -1;
+        failure_clear(&call->failure);
+        if (call_rest(call, LOOK_AGAIN_US) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* ---- asking ---- */
 
 static int pass_on(struct call *call, struct turn *turn, struct llm_stream *stream)
@@ -159,8 +190,9 @@ static int pass_on(struct call *call, struct turn *turn, struct llm_stream *stre
             return 0;
         buffer_add_str(&turn->answer, text);
         if (turn->answer.failed)
-            return fail(call, busy, "the answer is too large");
-        if (call_event(call, &record_chat_token, &(struct chat_token){text}) != 0)
+            return fail(call, model_failed, "the answer is too large");
+        turn->left = call_event(call, &record_chat_token, &(struct chat_token){text}) != 0;
+        if (turn->left)
             return -1;
         allowance_used(turn->reservation);
     }
@@ -190,31 +222,27 @@ static int ask(struct call *call, struct turn *turn)
     return 0;
 }
 
-/* From the acceptance to what is stored. What failed is given back, unless the client left with
- * some of the answer. */
+/* From the acceptance to what is stored. What failed is given back, unless the reader left with
+ * some of the answer: then what is due is done when the call ends. */
 static int converse(struct call *call, struct turn *turn, int (*store)(struct call *, void *))
 {
-    if (ask(call, turn) == 0 && tx_run(call, store, turn) == 0) {
+    if (ask(call, turn) == 0 && store_turn(call, turn, store) == 0) {
         allowance_settled(turn->reservation);
         context_summarize_later(call, &turn->conversation);
         return 0;
     }
-    if (!failed_with(&call->failure, &fault_cancelled))
+    if (!turn->left && !failed_with(&call->failure, &fault_cancelled))
         allowance_give_back(call, turn->reservation);
     return -1;
 }
 
-static int check_model(struct call *call)
+/* What can be known before is no event but the answer's status. */
+static int accept(struct call *call, struct turn *turn)
 {
-    return llm_is_configured() ? 0 : fail(call, model_absent, "no provider is configured");
-}
-
-static int reserve(struct call *call, struct turn *turn)
-{
-    if (check_model(call) != 0)
+    if (llm_check(call) != 0)
         return -1;
     turn->reservation = allowance_reserve(call);
-    return turn->reservation != NULL ? 0 : -1;
+    return turn->reservation != NULL ? call_accept(call) : -1;
 }
 
 /* ---- send_chat_message ---- */
@@ -240,8 +268,7 @@ int chat_send_chat_message(struct call *call, const struct chat_send_chat_messag
         return fail(call, insight_not_found, "insight %" PRId64, in->insight_id);
     turn.context.reference = in->passage_reference;
     turn.context.passage = in->passage_text;
-    if (reserve(call, &turn) != 0 || call_accept(call) != 0 ||
-        converse(call, &turn, store_insight_turn) != 0)
+    if (accept(call, &turn) != 0 || converse(call, &turn, store_insight_turn) != 0)
         return -1;
     out->status = STR("complete");
     out->stop_reason = turn.stop_reason;
@@ -264,8 +291,7 @@ int chat_create_standalone_chat(struct call *call, const struct chat_create_stan
 
     if (first == NULL)
         return fail(call, busy, "no memory for a conversation");
-    if (reserve(call, &turn) != 0 || call_accept(call) != 0 ||
-        converse(call, &turn, store_new_chat) != 0)
+    if (accept(call, &turn) != 0 || converse(call, &turn, store_new_chat) != 0)
         return -1;
     begun.chat_id = turn.conversation.id;
     if (call_event(call, &record_chat_chat_id, &begun) != 0)
@@ -285,7 +311,7 @@ int chat_send_standalone_chat_message(struct call *call,
                         .prompt = prompt_chat_standalone,
                         .message = in->message};
 
-    if (check_model(call) != 0 || context_read(call, &turn.conversation, &turn.context) != 0)
+    if (context_read(call, &turn.conversation, &turn.context) != 0)
         return -1;
     if (!turn.context.known) {
         /* Clients expect this one within the stream. */
@@ -293,8 +319,7 @@ int chat_send_standalone_chat_message(struct call *call,
             return -1;
         return fail(call, chat_not_found, "chat %" PRId64, in->chat_id);
     }
-    if (reserve(call, &turn) != 0 || call_accept(call) != 0 ||
-        converse(call, &turn, store_standalone_turn) != 0)
+    if (accept(call, &turn) != 0 || converse(call, &turn, store_standalone_turn) != 0)
         return -1;
     out->status = STR("complete");
     out->stop_reason = turn.stop_reason;

@@ -439,6 +439,16 @@ bool llm_is_configured(void)
     return provider.protocol != NULL;
 }
 
+int llm_check(struct call *call)
+{
+    if (provider.protocol == NULL)
+        return fail(call, model_absent, "no provider is configured");
+    if (provider_may_begin(&provider))
+        return 0;
+    return fail(call, model_busy, "%u questions are under way, %u failed in a row", provider.asking,
+                provider.failures);
+}
+
 void llm_open(const struct llm_options *options)
 {
     fetch_open();

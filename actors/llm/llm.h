@@ -57,6 +57,10 @@ void llm_close(void);
 /* Whether there is a provider. */
 bool llm_is_configured(void);
 
+/* Whether a question could be asked now: 0, or -1 with model_absent or model_busy recorded. Waits
+ * for nothing, and promises nothing for later. */
+int llm_check(struct call *call) MUST;
+
 /* Asks for a whole answer. `values` gets one text a part of the form, or the one text where there
  * is no form, in the call's arena. */
 int llm_ask(struct call *call, const struct llm_question *question, struct str *values) MUST;

@@ -164,6 +164,14 @@ void provider_close(struct provider *provider)
 
 /* ---- the breaker ---- */
 
+bool provider_may_begin(const struct provider *provider)
+{
+    bool doubtful = provider->failures >= FAILURES_MOST;
+
+    return provider->asking < provider->most &&
+           !(doubtful && (provider->probing || time_now_us() < provider->closed_until_us));
+}
+
 bool provider_begin(struct provider *provider)
 {
     bool doubtful = provider->failures >= FAILURES_MOST;

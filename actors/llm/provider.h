@@ -24,6 +24,9 @@ struct provider {
 void provider_open(struct provider *provider, const struct llm_options *options);
 void provider_close(struct provider *provider);
 
+/* Whether somebody might ask now. */
+bool provider_may_begin(const struct provider *provider);
+
 /* Whether somebody may ask now; then provider_end() is due. */
 bool provider_begin(struct provider *provider);
 

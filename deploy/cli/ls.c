@@ -13,7 +13,8 @@ enum { LS_PAGE_BYTES = 16 * 1024 * 1024 };
 static const char help[] =
     "usage: lectern ls [DOMAIN|DOMAIN.MESSAGE] [--json]\n\n"
     "Lists the messages with their HTTP routes and a sentence each; of one message also its\n"
-    "inputs, outputs and faults. `--json` writes all of that of each, as a list of objects.\n\n"
+    "inputs, events, outputs and faults. `--json` writes all of that of each, as a list of "
+    "objects.\n\n"
     "exit codes: 0 done, 64 wrong usage or no such message\n";
 
 /* What the enums of contract.h are called in it. */
@@ -89,12 +90,25 @@ static void print_fields(const char *title, const struct record *record, bool in
     }
 }
 
+/* What a stream sends before its output. */
+static void print_events(const struct method *method)
+{
+    for (size_t i = 0; method->events[i] != NULL; i++) {
+        char title[64];
+
+        (void)snprintf(title, sizeof(title), "event %s (%s)", method->events[i]->name,
+                       method->events[i]->prose);
+        print_fields(title, method->events[i], false);
+    }
+}
+
 static void print_method(const struct method *method)
 {
     printf("%s: %s\n", method->name, method->prose);
     print_route(method);
     printf(", kind %s, for %s\n", kind_names[method->kind], who_names[method->who]);
     print_fields("takes", &method->in, true);
+    print_events(method);
     print_fields("gives", &method->out, false);
     printf("\nfaults of its own (any message may end with a common one):\n");
     for (size_t i = 0; method->faults[i] != NULL; i++)
@@ -165,6 +179,23 @@ static void json_fields(struct buffer *out, const struct record *record, bool in
     buffer_add_char(out, ']');
 }
 
+static void json_events(struct buffer *out, const struct method *method)
+{
+    buffer_add_char(out, '[');
+    for (size_t i = 0; method->events[i] != NULL; i++) {
+        if (i > 0)
+            buffer_add_char(out, ',');
+        buffer_add_char(out, '{');
+        json_text(out, "name", method->events[i]->name);
+        buffer_add_char(out, ',');
+        json_text(out, "prose", method->events[i]->prose);
+        buffer_add_text(out, ",\"fields\":");
+        json_fields(out, method->events[i], false);
+        buffer_add_char(out, '}');
+    }
+    buffer_add_char(out, ']');
+}
+
 static void json_faults(struct buffer *out, const struct method *method)
 {
     buffer_add_char(out, '[');
@@ -205,6 +236,8 @@ static void json_method(struct buffer *out, const struct method *method)
         buffer_add_text(out, "null");
     buffer_add_text(out, ",\"in\":");
     json_fields(out, &method->in, true);
+    buffer_add_text(out, ",\"events\":");
+    json_events(out, method);
     buffer_add_text(out, ",\"out\":");
     json_fields(out, &method->out, false);
     buffer_add_text(out, ",\"faults\":");

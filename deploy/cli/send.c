@@ -1,7 +1,8 @@
 /* `lectern send`: one message, straight to an actor.
  *
  * The input goes out as it was written, so that the actor itself judges it; the answer is printed
- * by the message's row, in the form that HTTP gives it. What goes wrong is told apart by exit
+ * by the message's row, in the form that HTTP gives it, and the events of a stream as they come, a
+ * line each. What goes wrong is told apart by exit
  * codes: 1 for a declared fault, and those of sysexits.h for all that kept the message from being
  * answered. */
 #include "base/option.h"
@@ -18,6 +19,7 @@
 
 enum {
     SEND_TIMEOUT_MS = 10000,
+    SEND_STREAM_TIMEOUT_MS = 300000,
     SEND_MOST_TIMEOUT_MS = 600000,
     SEND_MARGIN_MS = 500, /* so that the actor's own `timeout` arrives */
     SEND_ARENA_BYTES = 1 << 28,
@@ -32,7 +34,7 @@ struct sending {
     const char *message;         /* its name as it was written */
     const char *json;            /* the input; NULL or `-`: standard input */
     const char *user;            /* anonymous id, or NULL */
-    int64_t timeout_ms;          /* time in all */
+    int64_t timeout_ms;          /* time in all; 0: none was given yet */
     int64_t deadline_us;         /* monotonic */
     struct json_pieces pieces;   /* of the answer, as it is printed; no record: nothing is yet */
 };
@@ -44,11 +46,12 @@ static const char help[] =
     "(nothing there, or a terminal where no JSON was given: `{}`).\n\n"
     "options:\n"
     "  --user ID     the anonymous id of the user it acts for\n"
-    "  --timeout MS  time for the answer (default 10000)\n\n"
+    "  --timeout MS  time for the answer (default 10000; of a stream 300000)\n\n"
     "environment:\n"
     "  LECTERN_ACTORS  folder of the actors' sockets, or a list `user=tcp://host:port,…`\n"
     "                  (default: actors/ in the state folder)\n"
     "  LECTERN_STATE   the state folder\n\n"
+    "Of a stream each event is printed as it comes, as a line of JSON, and then the output.\n"
     "A fault is printed on standard error as {\"fault\":…,\"status\":…,\"detail\":…}.\n"
     "exit codes: 0 answered, 1 a fault, 64 wrong usage, 65 wrong JSON, 69 no actor answers,\n"
     "75 no answer in time, or the actor was lost: it may have been done\n\n"
@@ -257,6 +260,31 @@ static int print_part(struct sending *sending, const struct client_reply *reply,
     return error == 0 ? EX_OK : EX_PROTOCOL;
 }
 
+/* Prints an event, `{"<name>": {…}}`, as its content has it; that it was accepted is an empty one.
+ */
+static int print_event(struct sending *sending, const struct client_reply *reply)
+{
+    const struct record *const *events = sending->method->events;
+    const msgpack_object *value = NULL;
+    struct buffer text;
+    int error;
+
+    if (reply->body.type == MSGPACK_OBJECT_MAP && reply->body.via.map.size == 0)
+        return EX_OK;
+    for (; value == NULL && *events != NULL; events++)
+        if (reply->body.type == MSGPACK_OBJECT_MAP)
+            value = msgpack_member(&reply->body, str_of((*events)->name));
+    buffer_init(&text, NULL, SEND_ARENA_BYTES);
+    error = value != NULL ? json_write_record(&text, events[-1], value) : -1;
+    if (error == 0)
+        print_line(stdout, &text);
+    else
+        fprintf(stderr, "lectern send: %s has no such event\n", sending->message);
+    buffer_free(&text);
+    (void)fflush(stdout);
+    return error == 0 ? EX_OK : EX_PROTOCOL;
+}
+
 static int report_end(const struct sending *sending, enum client_end end)
 {
     switch (end) {
@@ -278,6 +306,8 @@ static int report_end(const struct sending *sending, enum client_end end)
 static int print_reply(struct sending *sending, const struct client_reply *reply, bool *more)
 {
     *more = str_is(reply->header.status, "more");
+    if (*more && sending->method->kind == KIND_stream)
+        return print_event(sending, reply);
     if (*more || str_is(reply->header.status, "ok"))
         return print_part(sending, reply, !*more);
     if (sending->pieces.record != NULL)
@@ -350,7 +380,7 @@ static int exchange(struct sending *sending, struct str body)
 
 int cli_send(int argc, char **argv)
 {
-    struct sending sending = {.timeout_ms = SEND_TIMEOUT_MS};
+    struct sending sending = {.timeout_ms = 0};
     struct buffer body;
     int code;
 
@@ -360,6 +390,9 @@ int cli_send(int argc, char **argv)
     }
     arena_init(&sending.arena, SEND_ARENA_BYTES);
     code = read_arguments(&sending, argc, argv);
+    if (code == EX_OK && sending.timeout_ms == 0)
+        sending.timeout_ms = sending.method->kind == KIND_stream ? (int64_t)SEND_STREAM_TIMEOUT_MS
+                                                                 : (int64_t)SEND_TIMEOUT_MS;
     if (code == EX_OK)
         code = read_input(&sending, &body);
     sending.deadline_us = time_now_us() + TIME_MS(sending.timeout_ms);

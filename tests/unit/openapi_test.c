@@ -92,6 +92,21 @@ Test(openapi, references_and_keys)
     walk(&document);
 }
 
+/* JSON; of a stream events, each of which is described. */
+static void check_content(const struct method *method, const msgpack_object *content)
+{
+    const msgpack_object *events;
+
+    if (method->kind != KIND_stream) {
+        member(content, "application/json");
+        return;
+    }
+    events = member(member(content, "text/event-stream"), "x-events");
+    for (size_t i = 0; method->events[i] != NULL; i++)
+        member(events, method->events[i]->name);
+    member(member(events, "done"), "properties");
+}
+
 static void check_operation(const struct method *method)
 {
     static const char *const verbs[] = {
@@ -106,7 +121,7 @@ static void check_operation(const struct method *method)
     cr_assert(text_is(member(operation, "summary"), method->prose));
     responses = member(operation, "responses");
     snprintf(status, sizeof(status), "%d", method->status);
-    member(member(member(responses, status), "content"), "application/json");
+    check_content(method, member(member(responses, status), "content"));
     for (size_t i = 0; method->faults != NULL && method->faults[i] != NULL; i++) {
         snprintf(status, sizeof(status), "%d", method->faults[i]->status);
         member(responses, status);
