@@ -22,7 +22,8 @@ enum {
     BYTES_A_BODY_BYTE = 4, /* the checked and the encoded input */
     REPLY_BYTES = 128 * 1024 * 1024,
     TARGET_FIELDS_BYTES = HTTP_TARGET_BYTES + 64,
-    REFUSAL_BYTES = 256
+    REFUSAL_BYTES = 256,
+    TRIES_MOST = 4 /* of a request whose user was merged */
 };
 
 /* How long an answer is served before its validator is asked for again: with the time that an actor
@@ -145,6 +146,8 @@ static int travel(struct exchange *exchange, const struct method *method, struct
                           .body = body,
                           .trace = str_of(exchange->id),
                           .deadline_us = exchange->deadline_us,
+                          .pieces_deadline_us =
+                              exchange->begun_us + exchange->setup->options->stream_deadline,
                           .arena = &exchange->arena};
     if (method->rate != RATE_none)
         trip->client = client_text(&exchange->address, exchange->address_text);
@@ -201,19 +204,19 @@ static int find_user(struct exchange *exchange)
     return 0;
 }
 
-/* Asks; where nobody has the user's id, once more with one that somebody has. */
+/* Asks; where nobody has the user's id, again with one that somebody has. That one may have been
+ * merged into a third meanwhile. */
 static int ask(struct exchange *exchange)
 {
-    if (travel(exchange, exchange->method, exchange->input) != 0)
-        return -1;
-    if (exchange->trip.fault == &fault_unknown_user && exchange->user.ptr != NULL) {
-        if (exchange->method->who == WHO_user) {
-            if (make_user(exchange) != 0)
-                return -1;
-        } else {
-            exchange->user = NO_STR;
-        }
+    for (int tries = 1;; tries++) {
         if (travel(exchange, exchange->method, exchange->input) != 0)
+            return -1;
+        if (exchange->trip.fault != &fault_unknown_user || exchange->user.ptr == NULL ||
+            tries == TRIES_MOST)
+            break;
+        if (exchange->method->who != WHO_user)
+            exchange->user = NO_STR;
+        else if (make_user(exchange) != 0)
             return -1;
     }
     if (exchange->method->who == WHO_user && exchange->trip.fault != &fault_unknown_user)

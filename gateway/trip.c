@@ -127,12 +127,21 @@ static void lost(struct outstanding *call)
     fiber_wake(trip->fiber, WAKE_FAILED);
 }
 
+/* The actor is told how long the whole may take; how long we wait for its beginning is our matter.
+ */
+static int64_t budget_ms(const struct trip *trip)
+{
+    int64_t ends_us = trip->method->pieces ? trip->pieces_deadline_us : trip->deadline_us;
+    int64_t left_us = ends_us - time_now_us();
+
+    return left_us > 0 ? (left_us + TIME_MS(1) - 1) / TIME_MS(1) : 1;
+}
+
 static int send_to(struct trip *trip, struct instance *instance)
 {
-    int64_t left_us = trip->deadline_us - time_now_us();
     struct common_request request = {
         .method = str_of(trip->method->name),
-        .budget = left_us > 0 ? (left_us + TIME_MS(1) - 1) / TIME_MS(1) : 1,
+        .budget = budget_ms(trip),
         .user = trip->user,
         .client = trip->client,
         .validator = trip->validator,
@@ -238,14 +247,15 @@ static int attempt(struct trip *trip, bool *again)
     }
     if (wait(trip) != 0)
         return -1;
-    if (trip->first != NULL)
-        return 0;
     if (trip->state == TRIP_LOST) {
+        drop_pieces(trip); /* nobody has seen them */
         *again = !trip->writes;
         if (trip->writes)
             return fail(trip, outcome_unknown, "the actor was lost");
         return fail(trip, domain_down, "the actor was lost");
     }
+    if (trip->first != NULL)
+        return 0;
     if (judge(trip) != 0)
         return fail_judged(trip);
     *again = trip->fault == &fault_leaving;
