@@ -191,14 +191,19 @@ static int store_messages(struct call *call, struct import *import, enum documen
     return 0;
 }
 
+/* Plans are made for the arrays as they are: one made for few rows would join many by trying all
+ * pairs. */
+STATEMENT_WRITE(plan_anew, "set local plan_cache_mode = force_custom_plan");
+
 /* The transaction. */
 static int store(struct call *call, void *arg)
 {
     struct import *import = arg;
     struct user_counts *added = import->added;
     int64_t in_chats; /* messages of conversations that stand alone are not counted */
+    struct rows rows;
 
-    if (owned_lock(call) != 0 ||
+    if (owned_lock(call) != 0 || db_query(call, &plan_anew, NO_PARAMS, &rows) != 0 ||
         store_items(call, import, PART_insights, &import_insights, &added->insights) != 0 ||
         store_messages(call, import, PART_insight_messages, &import_insight_messages,
                        &added->chat_messages) != 0 ||
