@@ -9,7 +9,8 @@ begin
     for left_over in
         select indexrelid from pg_index join pg_class on pg_class.oid = indexrelid
         where not indisvalid and relnamespace = current_schema()::regnamespace
-          and relname in ('idx_device_link_codes_pending', 'idx_standalone_chat_messages_chat_created')
+          and relname in ('idx_device_link_codes_pending', 'idx_standalone_chat_messages_chat_created',
+                          'idx_users_pro')
     loop
         execute format('drop index %s', left_over);
     end loop;
@@ -23,3 +24,6 @@ create index concurrently if not exists idx_device_link_codes_pending
 -- A long conversation is read in pages, each from where the one before ended.
 create index concurrently if not exists idx_standalone_chat_messages_chat_created
     on standalone_chat_messages (chat_id, created_at, id);
+
+-- Those who pay are listed; they are few among all users.
+create index concurrently if not exists idx_users_pro on users (id) where pro_subscription;
