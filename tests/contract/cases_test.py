@@ -31,6 +31,19 @@ case("user.get_user_by_anonymous_id", "invalid")
 case("user.session", user="known")
 case("user.session", user="merged")
 case("user.session", "unknown_user", user=NOBODY)
+case("user.export_user_data", user="known")
+case("user.export_user_data", user="merged")
+case("user.export_user_data", "unknown_user", user=NOBODY)
+case("user.import_user_data", user="known", data={})
+case("user.import_user_data", user="merged", data={})
+case("user.import_user_data", "import_refused", user="known", data={"insights": [{}]})
+case("user.import_user_data", "invalid", user="known", data=[])
+case("user.import_user_data", "unknown_user", user=NOBODY, data={})
+case("user.set_pro_subscription", anonymous_id="known", pro_subscription=False)
+case("user.set_pro_subscription", anonymous_id="merged", pro_subscription=True)
+case("user.set_pro_subscription", "user_not_found", anonymous_id=NOBODY, pro_subscription=True)
+case("user.set_pro_subscription", "invalid", anonymous_id="known")
+case("user.get_pro_users")
 
 # bible
 PLACE = {"book": "John", "chapter": 3}
@@ -147,7 +160,7 @@ class Cases(fleet.LecternTest):
             return fault.name, fault.detail
 
     def over_http(self, message, user, inputs):
-        path, query = message["path"], {}
+        path, query, body = message["path"], {}, None
         for field in message["in"]:
             if field["name"] not in inputs:
                 continue
@@ -156,9 +169,11 @@ class Cases(fleet.LecternTest):
                 path = path.replace("{%s}" % field["name"], urllib.parse.quote(str(value)))
             elif field["place"] == "query":
                 query[field["name"]] = str(value).lower() if isinstance(value, bool) else value
+            elif field["place"] == "body":
+                body = {**(body or {}), field["name"]: value}
         if query:
             path += "?" + urllib.parse.urlencode(query)
-        return self.lectern.request(message["verb"], path, user=user)
+        return self.lectern.request(message["verb"], path, body, user=user)
 
     def test_each_case(self):
         for name, outcome, user, inputs in CASES:
