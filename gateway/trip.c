@@ -35,11 +35,14 @@ static struct trip *trip_of(struct outstanding *call)
     return (struct trip *)(void *)((char *)call - offsetof(struct trip, call));
 }
 
+/* Of several pieces any may name the kept user. */
 static void keep_header(struct trip *trip, const struct common_reply *reply)
 {
+    struct str user = trip->reply.user;
+
     trip->reply = *reply;
     trip->reply.status = arena_copy(trip->arena, reply->status);
-    trip->reply.user = arena_copy(trip->arena, reply->user);
+    trip->reply.user = reply->user.ptr != NULL ? arena_copy(trip->arena, reply->user) : user;
     trip->reply.validator = arena_copy(trip->arena, reply->validator);
     trip->reply.spent = NO_STR;
     if (reply->rate != NULL) {
@@ -272,7 +275,7 @@ int trip_run(struct trip *trip)
         failure_clear(&trip->failure);
         trip->fault = NULL;
         trip->state = TRIP_AWAY;
-        trip->reply.status = NO_STR;
+        trip->reply.status = trip->reply.user = NO_STR;
         result = attempt(trip, &again);
         if (!again || tries == TRIES_MOST || time_now_us() >= trip->deadline_us)
             return result;

@@ -40,7 +40,7 @@ int chat_get_chat_messages(struct call *call, const struct chat_get_chat_message
 
 /* ---- clear_chat_messages ---- */
 
-STATEMENT_WRITE(clear_chat_messages, WITH_ME
+STATEMENT_WRITE(clear_chat_messages, WITH_ME_LOCKED
                 ", gone as (delete from chat_messages using me"
                 "            where user_id = me.id and insight_id = $2 returning 1),"
                 " forgotten as (delete from insight_chat_summaries using me"
@@ -131,7 +131,7 @@ int chat_get_standalone_chat_messages(struct call *call,
 /* ---- delete_standalone_chat ---- */
 
 /* Its messages go with it, by their foreign key. */
-STATEMENT_WRITE(delete_chat, WITH_ME
+STATEMENT_WRITE(delete_chat, WITH_ME_LOCKED
                 ", gone as (delete from standalone_chats as chat using me"
                 "            where user_id = me.id and chat.id = $2 returning chat.id),"
                 " forgotten as (delete from conversation_summaries using gone"

@@ -9,11 +9,11 @@
 /* ---- save_definition ---- */
 
 /* Links what is stored for the word and verse; the user's own comes before everybody's. */
-STATEMENT_WRITE(find_definition, WITH_ME
+STATEMENT_WRITE(find_definition, WITH_ME_LOCKED
                 ", known as (select saved_definitions.id, definition, biblical_usage,"
                 "                   original_language"
                 "              from me join saved_definitions"
-                "                on me.id is not null and word = $2 and passage_reference = $3"
+                "                on word = $2 and passage_reference = $3"
                 "               and md5(verse_text) = md5($4)"
                 "               and coalesce(imported_by, 0) in (0, me.id) and verse_text = $4"
                 "             order by imported_by limit 1),"
@@ -23,13 +23,12 @@ STATEMENT_WRITE(find_definition, WITH_ME
 
 /* Stores it, for everybody or ($8) as the user's own, and links it. No id: one of that word,
  * reference and MD5 is there. */
-STATEMENT_WRITE(make_definition, WITH_ME
+STATEMENT_WRITE(make_definition, WITH_ME_LOCKED
                 ", made as (insert into saved_definitions (word, passage_reference, verse_text,"
                 "                       definition, biblical_usage, original_language,"
                 "                       imported_by)"
                 "           select $2, $3, $4, $5, $6, $7, case when $8 then me.id end"
-                "             from me where me.id is not null"
-                "           on conflict do nothing returning id),"
+                "             from me on conflict do nothing returning id),"
                 " linked as (insert into user_definitions (user_id, definition_id)"
                 "            select me.id, made.id from me, made)"
                 " select me.id as user_id, me.kept, made.id from me left join made on true");
@@ -97,16 +96,15 @@ int definition_save_definition(struct call *call, const struct definition_save_d
 
 /* ---- link_definition_to_user ---- */
 
-STATEMENT_WRITE(link_definition,
-                WITH_ME ", known as (select saved_definitions.id from me join saved_definitions"
-                        "                on saved_definitions.id = $2"
-                        "               and (imported_by is null or imported_by = me.id)"
-                        "             where me.id is not null),"
-                        " linked as (insert into user_definitions (user_id, definition_id)"
-                        "            select me.id, known.id from me, known"
-                        "            on conflict do nothing returning 1)"
-                        " select me.id as user_id, me.kept, exists (select from known) as known,"
-                        "        exists (select from linked) as linked from me");
+STATEMENT_WRITE(link_definition, WITH_ME_LOCKED
+                ", known as (select saved_definitions.id from me join saved_definitions"
+                "                on saved_definitions.id = $2"
+                "               and (imported_by is null or imported_by = me.id)),"
+                " linked as (insert into user_definitions (user_id, definition_id)"
+                "            select me.id, known.id from me, known"
+                "            on conflict do nothing returning 1)"
+                " select me.id as user_id, me.kept, exists (select from known) as known,"
+                "        exists (select from linked) as linked from me");
 
 int definition_link_definition_to_user(struct call *call,
                                        const struct definition_link_definition_to_user_in *in,

@@ -9,11 +9,11 @@
 /* ---- save_insight ---- */
 
 /* Links what is stored for the passage; the user's own comes before everybody's. */
-STATEMENT_WRITE(find_insight, WITH_ME
+STATEMENT_WRITE(find_insight, WITH_ME_LOCKED
                 ", known as (select saved_insights.id, historical_context,"
                 "                   theological_significance, practical_application"
                 "              from me join saved_insights"
-                "                on me.id is not null and passage_reference = $2"
+                "                on passage_reference = $2"
                 "               and md5(passage_text) = md5($3)"
                 "               and coalesce(imported_by, 0) in (0, me.id) and passage_text = $3"
                 "             order by imported_by limit 1),"
@@ -23,13 +23,12 @@ STATEMENT_WRITE(find_insight, WITH_ME
 
 /* Stores it, for everybody or ($7) as the user's own, and links it. No id: one of that reference
  * and MD5 is there. */
-STATEMENT_WRITE(make_insight, WITH_ME
+STATEMENT_WRITE(make_insight, WITH_ME_LOCKED
                 ", made as (insert into saved_insights (passage_reference, passage_text,"
                 "                       historical_context, theological_significance,"
                 "                       practical_application, imported_by)"
                 "           select $2, $3, $4, $5, $6, case when $7 then me.id end"
-                "             from me where me.id is not null"
-                "           on conflict do nothing returning id),"
+                "             from me on conflict do nothing returning id),"
                 " linked as (insert into user_insights (user_id, insight_id)"
                 "            select me.id, made.id from me, made)"
                 " select me.id as user_id, me.kept, made.id from me left join made on true");
@@ -95,16 +94,15 @@ int insight_save_insight(struct call *call, const struct insight_save_insight_in
 
 /* ---- link_insight_to_user ---- */
 
-STATEMENT_WRITE(link_insight,
-                WITH_ME ", known as (select saved_insights.id from me join saved_insights"
-                        "                on saved_insights.id = $2"
-                        "               and (imported_by is null or imported_by = me.id)"
-                        "             where me.id is not null),"
-                        " linked as (insert into user_insights (user_id, insight_id)"
-                        "            select me.id, known.id from me, known"
-                        "            on conflict do nothing returning 1)"
-                        " select me.id as user_id, me.kept, exists (select from known) as known,"
-                        "        exists (select from linked) as linked from me");
+STATEMENT_WRITE(link_insight, WITH_ME_LOCKED
+                ", known as (select saved_insights.id from me join saved_insights"
+                "                on saved_insights.id = $2"
+                "               and (imported_by is null or imported_by = me.id)),"
+                " linked as (insert into user_insights (user_id, insight_id)"
+                "            select me.id, known.id from me, known"
+                "            on conflict do nothing returning 1)"
+                " select me.id as user_id, me.kept, exists (select from known) as known,"
+                "        exists (select from linked) as linked from me");
 
 int insight_link_insight_to_user(struct call *call,
                                  const struct insight_link_insight_to_user_in *in,
@@ -175,7 +173,7 @@ int insight_get_user_insights(struct call *call, const struct insight_get_user_i
 
 /* ---- clear_user_insights ---- */
 
-STATEMENT_WRITE(clear_insights, WITH_ME
+STATEMENT_WRITE(clear_insights, WITH_ME_LOCKED
                 ", gone as (delete from user_insights using me where user_id = me.id returning 1)"
                 " select me.id as user_id, me.kept, (select count(*) from gone) as gone from me");
 
