@@ -4,6 +4,7 @@ A case is a row: what is sent, and what must come. The same inputs go straight t
 a route, over HTTP; both must agree. A message or a declared fault without a case fails the last test.
 """
 
+import itertools
 import json
 import urllib.parse
 import uuid
@@ -108,6 +109,44 @@ case("chat.get_standalone_chats", "unknown_user", user=NOBODY)
 case("chat.delete_standalone_chat", "chat_not_found", user="known", chat_id=2**40)
 case("chat.delete_standalone_chat", "chat_not_found", user="known", chat_id=0)
 
+case("user.clear_user_data", user="fresh")
+case("user.clear_user_data", user="merged")
+case("user.clear_user_data", "unknown_user", user=NOBODY)
+
+# device_link: `fresh` is a new user each time, `code` and `expired` another one's code, `device` one of the known user's;
+# the crowded user has three codes that are pending, `own` is one of them.
+case("device_link.create_or_update_device", user="fresh")
+case("device_link.create_or_update_device", user="fresh", user_agent="A", device_name="B", device_type="C")
+case("device_link.create_or_update_device", "invalid", user="known", device_type="x" * 21)
+case("device_link.create_or_update_device", "unknown_user", user=NOBODY)
+case("device_link.generate_link_code", user="fresh")
+case("device_link.generate_link_code", "too_many_link_codes", user="crowded")
+case("device_link.generate_link_code", "unknown_user", user=NOBODY)
+case("device_link.accept_link_code", user="fresh", code="code")
+case("device_link.accept_link_code", user="fresh", code="code", device_name="B", device_type="C")
+case("device_link.accept_link_code", "link_code_invalid", user="known", code="ABCD-EFGH-JKLM")
+case("device_link.accept_link_code", "link_code_own", user="crowded", code="own")
+case("device_link.accept_link_code", "link_code_expired", user="known", code="expired")
+case("device_link.accept_link_code", "link_code_used", user="known", code="used")
+case("device_link.accept_link_code", "link_code_revoked", user="known", code="revoked")
+case("device_link.accept_link_code", "invalid", user="known", code=1)
+case("device_link.accept_link_code", "unknown_user", user=NOBODY, code="code")
+case("device_link.merge_users", anonymous_id="fresh", other_anonymous_id="fresh")
+case("device_link.merge_users", "user_not_found", anonymous_id="known", other_anonymous_id=NOBODY)
+case("device_link.merge_users", "same_user", anonymous_id="known", other_anonymous_id="merged")
+case("device_link.merge_users", "invalid", anonymous_id="known")
+case("device_link.get_user_devices", user="known")
+case("device_link.get_user_devices", user="merged")
+case("device_link.get_user_devices", "unknown_user", user=NOBODY)
+case("device_link.unlink_device", user="known", device_id="device")
+case("device_link.unlink_device", "device_not_found", user="fresh", device_id="device")
+case("device_link.unlink_device", "invalid", user="known", device_id="x")
+case("device_link.unlink_device", "unknown_user", user=NOBODY, device_id=1)
+case("device_link.revoke_user_codes", user="known")
+case("device_link.revoke_user_codes", user="merged")
+case("device_link.revoke_user_codes", "unknown_user", user=NOBODY)
+case("device_link.cleanup_expired_codes")
+
 
 class Cases(fleet.LecternTest):
     @classmethod
@@ -126,6 +165,7 @@ class Cases(fleet.LecternTest):
             cls.names[thing] = number
         cls.names["chat"] = lambda: int(cls.lectern.sql(
             f"insert into standalone_chats (user_id) values ({known['id']}) returning id").split()[0])
+        cls.name_devices()
         cls.lectern.sql("update bible_translations set code = 'NRSV', requires_pro = true, version = version + 1000"
                         " where code = 'KJV'")
         path = "/api/passage?book=John&chapter=3&verse_start=16&translation=NRSV"
@@ -142,6 +182,31 @@ class Cases(fleet.LecternTest):
         values = ", ".join(f"'{value}'" for value in columns.values())
         return int(cls.lectern.sql(f"insert into saved_{thing}s ({', '.join(columns)}, imported_by)"
                                    f" values ({values}, {imported_by}) returning id").split()[0])
+
+    @classmethod
+    def name_devices(cls):
+        ask = cls.clients["device_link"].ask
+        fresh = lambda: cls.clients["user"].ask("user.get_or_create_user")["anonymous_id"]
+        code = lambda user=None: ask("device_link.generate_link_code", user=user or fresh())["display_code"]
+
+        def expired():
+            text = code()
+            cls.lectern.sql(f"update device_link_codes set expires_at = now() where display_code = '{text}'")
+            return text
+
+        names = {name: fresh() if name == "crowded" else code() for name in ("used", "revoked", "crowded")}
+        names["own"] = [code(names["crowded"]) for _ in range(3)][0]
+        for status in ("used", "revoked"):
+            cls.lectern.sql(f"update device_link_codes set status = '{status}' where display_code = '{names[status]}'")
+        agents = itertools.count()
+        device = lambda: ask("device_link.create_or_update_device", {"user_agent": f"agent {next(agents)}"},
+                             user=cls.names["known"])["device_id"]
+        device()  # one that stays: the user goes with the last
+        cls.names.update(names, fresh=fresh, code=code, expired=expired, device=device)
+
+    def named_user(self, user):
+        meant = self.names.get(user, user)
+        return meant() if callable(meant) else meant
 
     def named(self, inputs):
         """The inputs with what their names mean, made anew for each way in."""
@@ -177,16 +242,15 @@ class Cases(fleet.LecternTest):
 
     def test_each_case(self):
         for name, outcome, user, inputs in CASES:
-            user = self.names.get(user, user)
             with self.subTest(message=name, outcome=outcome, inputs=inputs):
-                status, body = self.over_wire(name, user, self.named(inputs))
+                status, body = self.over_wire(name, self.named_user(user), self.named(inputs))
                 self.assertEqual(status, outcome, body)
                 message = self.message(name)
                 if outcome == OK:
                     wanted = {f["name"] for f in message["out"] if f["absent"] == "never"}
                     self.assertLessEqual(wanted, set(body))
                 if message.get("path"):
-                    self.agrees(message, outcome, body, self.over_http(message, user, self.named(inputs)))
+                    self.agrees(message, outcome, body, self.over_http(message, self.named_user(user), self.named(inputs)))
 
     def agrees(self, message, outcome, body, answer):
         if outcome == "unknown_user":  # HTTP makes a user instead

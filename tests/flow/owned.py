@@ -47,7 +47,7 @@ POPULATION = {
          where id = (select min(id) from device_link_codes where source_user_id = $ID)""",
     ("usage_tracking", "user_id"): """
         insert into usage_tracking (user_id, date, llm_calls, reserved)
-        select $ID, date_trunc('day', now(), 'UTC') - n * interval '1 day', 2 + n, array[now() + n * interval '1 hour']
+        select $ID, date_trunc('day', now(), 'UTC') - n * interval '1 day', 2 + n, array[now() + (n + 1) * interval '1 hour']
           from (values (0), ($ID)) as d (n)""",
     ("merged_users", "user_id"): """
         insert into merged_users (anonymous_id, user_id) values ('$N-1', $ID), ('$N-2', $ID)""",
