@@ -10,7 +10,7 @@ begin
         select indexrelid from pg_index join pg_class on pg_class.oid = indexrelid
         where not indisvalid and relnamespace = current_schema()::regnamespace
           and relname in ('idx_device_link_codes_pending', 'idx_standalone_chat_messages_chat_created',
-                          'idx_users_pro')
+                          'idx_chat_messages_insight_user_created_id', 'idx_users_pro')
     loop
         execute format('drop index %s', left_over);
     end loop;
@@ -21,7 +21,10 @@ $$;
 create index concurrently if not exists idx_device_link_codes_pending
     on device_link_codes (expires_at) where status = 'pending';
 
--- A long conversation is read in pages, each from where the one before ended.
+-- A long conversation is read in pages, each from where the one before ended: in the very order, or each page would read
+-- and sort all of it.
+create index concurrently if not exists idx_chat_messages_insight_user_created_id
+    on chat_messages (insight_id, user_id, created_at, id);
 create index concurrently if not exists idx_standalone_chat_messages_chat_created
     on standalone_chat_messages (chat_id, created_at, id);
 
