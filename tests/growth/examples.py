@@ -52,7 +52,7 @@ MERGED = p_str("00000000-0000-4000-9000-000000000099")
 NOBODY = p_str("11111111-1111-4111-8111-111111111111")
 ANYBODY = [[LIGHT], [HEAVY], [MERGED], [NOBODY]]
 LIVE = [[LIGHT], [HEAVY]]
-LIGHT_ID, HEAVY_ID = p_i32(500), p_i32(1)
+LIGHT_ID, OTHER_ID, HEAVY_ID = p_i32(500), p_i32(600), p_i32(1)
 KNOWN = {LIGHT: 1, HEAVY: 2}  # the insight that each of the two has talked about
 
 NEWEST_50 = [p_time("infinity"), p_i64(2**31 - 1), p_i64(50), p_i64(65536)]
@@ -104,13 +104,13 @@ EXAMPLES = {
     # insight
     "insight.list_insights": for_each((LIGHT, HEAVY, MERGED, NOBODY), *NEWEST_50),
     "insight.clear_insights": LIVE,
-    "insight.link_insight": for_each((LIGHT, HEAVY), p_i64(63)),
+    "insight.link_insight": for_each((LIGHT, HEAVY), p_i64(21)),
     "insight.find_insight": [[LIGHT, *TEXTS], [HEAVY, *TEXTS], [LIGHT, *NEW]],
     "insight.make_insight": [[LIGHT, *NEW, *[p_str("why")] * 3, p_bool(own)] for own in (False, True)],
     # definition
     "definition.list_definitions": for_each((LIGHT, HEAVY, MERGED, NOBODY), *NEWEST_50),
     "definition.clear_definitions": LIVE,
-    "definition.link_definition": for_each((LIGHT, HEAVY), p_i64(63)),
+    "definition.link_definition": for_each((LIGHT, HEAVY), p_i64(21)),
     "definition.find_definition": [[LIGHT, *WORD], [HEAVY, *WORD], [LIGHT, p_str("name"), *NEW]],
     "definition.make_definition": [[LIGHT, p_str("name"), *NEW, *[p_str("why")] * 3, p_bool(own)]
                                    for own in (False, True)],
@@ -139,9 +139,9 @@ EXAMPLES = {
     # db/owned: the statements that its rows become
     "lock_owner": LIVE,
     "lock_owner_all": LIVE,
-    "end_merge": [[HEAVY_ID, LIGHT_ID]],
-    "merge_*": [[HEAVY_ID, LIGHT_ID], [LIGHT_ID, HEAVY_ID]],
-    "join_*": [[HEAVY_ID, LIGHT_ID], [LIGHT_ID, HEAVY_ID]],
+    "end_merge": [[OTHER_ID, LIGHT_ID]],
+    "merge_*": [[OTHER_ID, LIGHT_ID], [LIGHT_ID, HEAVY_ID]],
+    "join_*": [[OTHER_ID, LIGHT_ID], [LIGHT_ID, HEAVY_ID]],
     "clear_*": [[LIGHT_ID], [HEAVY_ID]],
 }
 
