@@ -1,7 +1,6 @@
 """Merging: two users become one, all that they own goes along, and every device goes on. Also when much happens at once."""
 
 import concurrent.futures
-import contextlib
 import itertools
 import json
 import os
@@ -417,6 +416,17 @@ class Writing(Merging):
             left = owned.counts(self.lectern, kept)["standalone_chats.user_id"]
             self.assertEqual(left + answer.json["deleted"]["standalone_chats"], 4)
             self.assertIn(left, (0, 2))
+
+    def test_an_import_meanwhile(self):
+        chats = [{"title": f"of {n}", "passage_reference": None, "passage_text": None, "created_at": f"2026-01-0{n}T00:00:00+00:00",
+                  "updated_at": f"2026-01-0{n}T00:00:00+00:00", "messages": []} for n in range(1, 6)]
+        for one, other in zip(*[iter(self.users(2 * ROUNDS))] * 2):
+            take_in = lambda: self.http("POST", "/api/user/import", one, {"data": {"standalone_chats": chats}})
+            outcome, *answers = self.together(lambda: self.merge(one, other), take_in, take_in)
+            self.assertEqual(outcome[0], "ok")
+            self.assertEqual(sorted(a.json["imported"]["standalone_chats"] for a in answers), [0, 5])
+            kept = self.one_user([one, other])
+            self.assertEqual(owned.counts(self.lectern, kept)["standalone_chats.user_id"], 5)
 
     def test_a_history_cleared_meanwhile(self):
         users = self.users(2 * ROUNDS)
