@@ -531,6 +531,17 @@ class Faults(Takeout):
                 self.assertEqual([(f["type"], f["loc"]) for f in caught.exception.detail], [fault])
         self.assertEqual(self.send(b'{"data":{').json["detail"][0]["type"], "json_invalid")
 
+    def test_who_it_is_comes_first(self):
+        gone = str(uuid.uuid4())
+        self.lectern.sql(f"insert into merged_users (anonymous_id, user_id) values ('{gone}', {self.number()})")
+        self.assertEqual(self.send({"insights": 5}, user=gone).cookie, self.user)
+        answer = self.send({"insights": 5}, user=str(uuid.uuid4()))
+        self.assertEqual(answer.status, 400)
+        self.assertEqual(self.number(answer.cookie).isdigit(), True)
+        with self.assertRaises(wire.Fault) as caught:
+            self.client.ask("user.import_user_data", {"data": {"insights": 5}}, user=str(uuid.uuid4()))
+        self.assertEqual(caught.exception.name, "unknown_user")
+
     def test_more_than_a_body_may_have(self):
         head = "POST /api/user/import HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         self.assertIn(b" 413 ", self.lectern.raw((head % (16 * MIB + 1)).encode()))
