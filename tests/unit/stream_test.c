@@ -286,7 +286,7 @@ Test(stream, who_leaves_takes_the_call_back)
 /* An actor that does not keep to its credit is not listened to for ever. */
 Test(stream, more_than_the_credit_ends_the_call)
 {
-    enum { TEXT = 1024 * 1024, PIECES = 64 };
+    enum { TEXT = 1024 * 1024, PIECES = 32 };
     char *text = malloc(TEXT);
     int fd;
     struct taken taken = ask("GET", &fd), next;
