@@ -1,7 +1,8 @@
 -- Before Lectern starts on a migrated database that the service before has written since; CUTOVER.md says when. For psql:
---   deploy/run psql <deploy/cut_over.sql
+--   psql DATABASE <deploy/cut_over.sql
 -- It may be run any number of times, also while either service runs.
 \set ON_ERROR_STOP on
+\set QUIET on
 set client_min_messages = warning;
 set lock_timeout = '200ms'; -- whoever waits for the lock holds up all that come later; where it fails, run this again
 

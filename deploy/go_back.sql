@@ -1,5 +1,5 @@
 -- Makes a database fit for the service before Lectern again; CUTOVER.md says when. For psql, while neither service runs:
---   deploy/run psql <deploy/go_back.sql
+--   psql DATABASE <deploy/go_back.sql
 -- It may be run any number of times. The first part is one transaction; interrupted, it has done nothing.
 --
 -- That service expects one row of a passage. Here a user's import has a row of his own, beside the one for everybody. They
@@ -7,6 +7,7 @@
 -- others' texts are kept in joined_insights and joined_definitions, until their owner is deleted. All that is left is
 -- everybody's, as that service has it: otherwise deleting a user would take it from those who have it too.
 \set ON_ERROR_STOP on
+\set QUIET on
 set client_min_messages = warning;
 begin;
 
