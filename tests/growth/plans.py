@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 LARGE_PAGES = 100  # a table with more is not to be scanned
 FEW_ROWS = 200  # as many as may be taken from the end of an index without a condition
 MODES = ("force_custom_plan", "force_generic_plan")  # the server takes either, by what it estimates
-PLANLESS = re.compile(r"savepoint |rollback to ")
+PLANLESS = re.compile(r"savepoint |rollback to |set ")
 MARK = "====="  # stands before the plans of a call
 FOREIGN_KEY = re.compile(r'^(SELECT 1 FROM|DELETE FROM|UPDATE) ONLY ')  # how its own queries begin
 

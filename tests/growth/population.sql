@@ -21,8 +21,8 @@ select id, format('00000000-0000-4000-8000-%s', lpad(id::text, 12, '0')),
   from generate_series(1, :users) as id;
 
 insert into merged_users (anonymous_id, user_id)
-select format('00000000-0000-4000-9000-%s', lpad(id::text, 12, '0')), 5 * id
-  from generate_series(1, :users / 5) as id;
+select format('00000000-0000-4000-9000-%s', lpad(id::text, 12, '0')), 2 * id
+  from generate_series(1, :users / 2) as id;
 
 -- ---- texts ----
 
