@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# The same four routes of two other services (peers/): FastAPI with SQLAlchemy and asyncpg, one worker,
-# which Lectern replaces; and Bun with Bun.sql, the fastest that its users would take instead. All
-# three work on the same database and run in the same class of scheduling, and what each stores
-# waits for fsync. Before anything is measured their answers are compared, field by field. A peer
-# that cannot be had here (Bun comes by npm) is left out, and that is said.
+# The same four routes of two other services (peers/): FastAPI with SQLAlchemy and asyncpg, one
+# worker, which Lectern replaces; and Bun with Bun.sql, the fastest that its users would take
+# instead. All three work on the same database and run in the same class of scheduling, and what each
+# stores waits for fsync. Before anything is measured their answers are compared, field by field. A
+# peer that cannot be had here (Bun comes by npm) is left out, and that is said.
 
 PEERS=()                      # those that run; Lectern is none of them
 declare -A PEER_ADDRESS       # host and port, by name; `lectern` too
@@ -57,8 +57,8 @@ start_fastapi() {
         --workers 1 --loop uvloop --http httptools --no-access-log --log-level warning
 }
 
-# Prints the program; fails where there is none. npm's package has one for each kind of machine, which its script puts
-# into place where npm lets it run.
+# Prints the program; fails where there is none. npm's package has one for each kind of machine,
+# which its script puts into place where npm lets it run.
 find_bun() {
     local program
 
@@ -161,8 +161,8 @@ load_peer() {
     (($(stored_passages) >= $(wrk_figure requests))) || fail "$1 did not store each passage"
 }
 
-# Adds a line to $WORK/peers/$2.$3.$1: rate, 99th percentile, CPU time a request of the service and of
-# PostgreSQL; times in microseconds. $1: service, $2: route, $3: connections.
+# Adds a line to $WORK/peers/$2.$3.$1: rate, 99th percentile, CPU time a request of the service, of
+# PostgreSQL and of both; times in microseconds. $1: service, $2: route, $3: connections.
 measure_peer() {
     local name own=0 server
 
@@ -218,7 +218,8 @@ print_against() {
             row "$what, a second" "$(middle 1 0)" "$(middle 6 0) ($1)" "$(ratio 1 6)" \
                 ">= $(least_of "$1" "$route")"
             [[ $1 != fastapi ]] ||
-                row "$what, 99th percentile, ms" "$(in_ms 2)" "$(in_ms 7) ($1)" "$(ratio 2 7)" "<= 0.1"
+                row "$what, 99th percentile, ms" "$(in_ms 2)" "$(in_ms 7) ($1)" "$(ratio 2 7)" \
+                    "<= 0.1"
             row "$what, CPU a request, µs" "$(middle 5 0) ($(middle 3 0) + $(middle 4 0))" \
                 "$(middle 10 0) ($(middle 8 0) + $(middle 9 0), $1)" "$(ratio 5 10)" "<= 1"
         done

@@ -82,6 +82,7 @@ EXAMPLES = {
     "user.find_user": ANYBODY,
     "user.session": ANYBODY,
     "user.export_owner": LIVE,
+    "user.import_for": LIVE,
     **{f"user.export_{what}": for_each((LIGHT, HEAVY), *BEGINNING, p_i64(200), p_i64(65536))
        for what in ("insights", "definitions", "chats")},
     "user.import_insights": [[LIGHT_ID, NAMES, *[BODIES] * 4, TIMES]],
