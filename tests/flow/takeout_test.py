@@ -343,18 +343,22 @@ class Imports(Takeout):
         self.assertLess(15.5 * MIB, len(body))
         self.assertLess(len(body), 16 * MIB)
         memory, meanwhile = Memory(self.lectern.find("user-1").pid), Meanwhile(self.lectern)
+        long_turns = self.long_turns()
         begins = time.monotonic()
         self.assertEqual(self.take_in(body), {"insights": 1000, "chat_messages": 4000, "standalone_chats": 500, "definitions": 1000})
         took = time.monotonic() - begins
         waits = meanwhile.end()
         times = memory.grown() / len(body)
         print(f"{len(body) / MIB:.1f} MiB in {took:.2f} s; sessions meanwhile: {len(waits)}, p99 {waits[len(waits) * 99 // 100] * 1e3:.1f} ms;"
-              f" memory: {times:.1f} times the document", file=sys.stderr)
+              f" turns longer than 50 ms: {self.long_turns() - long_turns:.0f}; memory: {times:.1f} times the document", file=sys.stderr)
         self.assertGreater(len(waits), 10)
         if not SANITIZED:
             self.assertLess(times, 8)
         self.assertEqual(self.data(), document)
         self.assertEqual(sum(self.take_in(body).values()), 0)
+
+    def long_turns(self):
+        return self.lectern.metric("user-1", "lectern_loop_long_turns_total")
 
     def test_of_many_small_values(self):
         """What is not looked at costs no memory for long."""
