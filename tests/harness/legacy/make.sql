@@ -113,8 +113,12 @@ insert into device_link_codes (code, display_code, source_user_id, source_device
 insert into usage_tracking (user_id, date, llm_calls)
     select id, date_trunc('day', now(), 'UTC') - interval '1 day' * past, id % 12 from users, generate_series(0, 1) as past;
 
-select setval(format('%I_id_seq', name), (xpath('/row/most/text()', query_to_xml(format('select max(id) as most from %I', name), true, true, '')))[1]::text::bigint + 1)
-    from unnest('{users,saved_passages,saved_insights,saved_definitions,chat_messages,standalone_chats,standalone_chat_messages,conversation_summaries,user_devices,device_link_codes,usage_tracking}'::text[]) as name \g /dev/null
+\o /dev/null
+select format('select setval(%L, max(id) + 1) from %I', name || '_id_seq', name)
+    from unnest('{users,saved_passages,saved_insights,saved_definitions,chat_messages,standalone_chats}'::text[]
+                || '{standalone_chat_messages,conversation_summaries,user_devices,device_link_codes}'::text[]
+                || '{usage_tracking}'::text[]) as name \gexec
+\o
 
 create unique index ix_users_anonymous_id on users (anonymous_id);
 create index ix_users_id on users (id);
