@@ -84,10 +84,17 @@ class Service:
         self.log = os.path.join(self.folder, f"pgbench_log.{self.process.pid}")
 
     def __enter__(self):
-        self.wait_for_more()
+        try:
+            self.wait_for_more()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         if self.process.poll() is None:
             self.process.terminate()
         said = self.process.communicate(timeout=60)[1]
@@ -109,7 +116,7 @@ class Service:
 
         def is_there():
             if self.process.poll() is not None:
-                raise AssertionError(f"the service before stopped: {self.process.communicate()[1]}")
+                raise AssertionError(f"the service before stopped: {self.process.stderr.read()}")
             ended = self.requests()
             return ended and ended[-1][0] > began
         fleet.wait_for("requests of the service before", is_there, 60)
