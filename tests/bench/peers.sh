@@ -14,7 +14,7 @@ declare -A NAME_OF=([session]="session" [insights]="50 insights, 85 KB" [chats]=
     [save]="a passage that is stored")
 PEER_ROUTES=(session insights chats save)
 PEER_LEVELS=(64 256)
-FASTAPI_POOL=20 BUN_POOL=4    # connections to PostgreSQL that gave each the highest rate
+FASTAPI_POOL=20 BUN_READS=8 BUN_WRITES=16 # connections that gave each the highest rate
 
 # ---- starting ----
 
@@ -84,7 +84,7 @@ start_bun() {
     PEER_PORT=$(free_port)
     start_peer bun SOCKET="$(database_setting PGHOST)/.s.PGSQL.5432" \
         DATABASE="$(database_setting PGDATABASE)" DATABASE_USER="$(database_user)" \
-        POOL=$BUN_POOL "$program" run "$BENCH/peers/bun_peer.ts"
+        READS=$BUN_READS WRITES=$BUN_WRITES "$program" run "$BENCH/peers/bun_peer.ts"
 }
 
 # Passages to store; targets to compare, with one verse of each chapter, which is in memory then.

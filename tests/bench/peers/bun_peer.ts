@@ -1,6 +1,6 @@
 // Four of Lectern's routes as a service of Bun and Bun.sql: what benchmarks compare with.
 //
-//   DATABASE=… SOCKET=/…/.s.PGSQL.5432 BOOKS=books.json PORT=… bun bun_peer.ts
+//   DATABASE=… DATABASE_USER=… SOCKET=/…/.s.PGSQL.5432 BOOKS=books.json PORT=… bun bun_peer.ts
 //
 // Written to be fast: prepared statements, which Bun.sql pipelines on its connections; one statement a route, as in
 // Lectern, and chapters kept in memory. No log of requests, none of Lectern's security headers.
@@ -9,10 +9,15 @@ import { SQL } from "bun";
 const env = process.env;
 const DAILY_LIMIT = 10;
 const BOOKS: Record<string, number> = await Bun.file(env.BOOKS!).json(); // name or id in small letters: number
-const sql = new SQL({
-    adapter: "postgres", path: env.SOCKET, username: env.DATABASE_USER, database: env.DATABASE,
-    max: Number(env.POOL ?? 4), idleTimeout: 0,
-});
+const sql = connect(Number(env.READS ?? 8)); // reads follow each other on few connections
+const writes = connect(Number(env.WRITES ?? 16)); // transactions wait for fsync together on many
+
+function connect(most: number): SQL {
+    return new SQL({
+        adapter: "postgres", path: env.SOCKET, username: env.DATABASE_USER, database: env.DATABASE, max: most,
+        idleTimeout: 0,
+    });
+}
 
 // ---- who asks ----
 
@@ -146,7 +151,7 @@ async function passage(request: Request): Promise<Response> {
 async function store(reference: string, book: string, chapter: number, verses: Verse[], translation: string) {
     const text = verses.map((verse) => verse.text).join(" ");
     const end = verses.length > 1 ? verses.at(-1)!.number : null;
-    await sql.begin((tx) => Promise.all([
+    await writes.begin((tx) => Promise.all([
         tx`select pg_advisory_xact_lock(hashtextextended('saved_passages:' || ${reference}::text, 0))`,
         tx`insert into saved_passages (reference, book, chapter, verse_start, verse_end, translation, text)
            select ${reference}, ${book}, ${chapter}, ${verses[0].number}, ${end}, ${translation}, ${text}
