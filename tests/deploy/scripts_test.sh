@@ -202,6 +202,12 @@ expect "remembers it" same_pids "$before"
 use second "$FIRST_HTTP"
 expect "an address in use is refused" refuses 1 "is in use" "$ROOT/deploy/up" --no-build --no-bible
 use second "$SECOND_HTTP"
+export DATABASE_URL="postgresql+asyncpg://lectern@/lectern?host=$FOLDER/first/run"
+expect "a second Lectern, on the database of the first" up
+unset DATABASE_URL
+expect "psql finds that database" test "$(users)" == "$kept"
+expect "down" "$ROOT/deploy/down"
+rm -r "$LECTERN_STATE"
 expect "a second Lectern" up
 expect "is ready" all_ready
 expect "answers" healthy
