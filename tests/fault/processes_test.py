@@ -94,6 +94,22 @@ class Gateways(fleet.LecternTest):
         ground.report(f"gateway-2 killed, {lost} connections broke", took, books)
         before.is_back(self)
 
+    def test_stopped(self):
+        """That it heard nothing while it stood still is not held against the actors."""
+        before = ground.Standing(self.lectern)
+        books = ground.Books(self.lectern, may_bad=(504,))  # those whose time is over when it goes on
+        try:
+            books.wait_for_some()
+            self.lectern.find("gateway-2").kill(signal.SIGSTOP)
+            time.sleep(5)
+            self.lectern.find("gateway-2").kill(signal.SIGCONT)
+            took = books.recovered(time.monotonic())
+        finally:
+            books.going = False
+        books.close(self)
+        ground.report("gateway-2 stopped", took, books)
+        before.is_back(self)
+
     def test_one_that_joins_is_not_noticed(self):
         """It accepts clients only when it can ask for them. One that leaves may reset who waits in its queue."""
         books = ground.Books(self.lectern, may_bad=(), may_lose=True)
