@@ -163,10 +163,10 @@ def killed(name, hold_s):
     return fault
 
 
-def held(name):
+def held(name, hold_s):
     def fault(place):
         place.find(name).kill(signal.SIGSTOP)
-        time.sleep(3)
+        time.sleep(hold_s)
         place.find(name).kill(signal.SIGCONT)
     return fault
 
@@ -221,16 +221,16 @@ TABLE = (
     ("KJV imported again", imported, set(), False),
     ("gateway-2 killed", killed("gateway-2", 1), DOWN, True),
     ("PostgreSQL restarted", postgres_restarted, DOWN, False),
-    ("bible-1 stopped", held("bible-1"), DOWN, False),
+    ("bible-1 stopped", held("bible-1", 3), DOWN, False),
     ("connections cut", connections_cut, DOWN, False),
     ("points in user-2", injected("user-2"), DOWN, False),
     ("SIGHUP of all", hung_up, set(), False),
     ("PostgreSQL ended at once", postgres_ended_at_once, DOWN, False),
     ("bible-2 killed", killed("bible-2", 2), DOWN, False),
     ("points in bible-2", injected("bible-2"), DOWN | {500}, False),
-    ("user-1 stopped", held("user-1"), DOWN, False),
+    ("user-1 stopped", held("user-1", 3), DOWN, False),
     ("points in gateway-2", injected("gateway-2"), DOWN, True),
-    ("gateway-1 stopped", held("gateway-1"), DOWN, False),
+    ("gateway-1 stopped", held("gateway-1", 5), {504}, False),
 )
 
 
