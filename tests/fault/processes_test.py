@@ -46,8 +46,9 @@ class Actors(fleet.LecternTest):
         """Its socket's file stays, and the next one takes the place."""
         def again():
             for _ in range(5):
-                self.lectern.find("bible-1").kill()
-                self.lectern.find("bible-1").wait()
+                killed = self.lectern.find("bible-1")
+                killed.kill()
+                killed.wait()
                 self.lectern.actor("bible")
                 time.sleep(0.3)
         self.under_load("bible-1 killed five times", again, lambda: None)
@@ -78,8 +79,9 @@ class Gateways(fleet.LecternTest):
         books = ground.Books(self.lectern, may_lose=True)
         try:
             books.wait_for_some()
-            self.lectern.find("gateway-2").kill()
-            self.lectern.find("gateway-2").wait()
+            killed = self.lectern.find("gateway-2")
+            killed.kill()
+            killed.wait()
             dead = time.monotonic()
             time.sleep(0.2)
             lost = len(books.lost)
