@@ -9,7 +9,7 @@ hold_connections() {
 
 release_connections() {
     has_connections "$IDLE_CONNECTIONS" || fail "not all idle connections were kept"
-    end_helper "$HOLD_PID"
+    end_helper "${HELPERS[-1]}"
     wait_until 10 has_connections 0
 }
 

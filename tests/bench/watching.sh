@@ -14,40 +14,37 @@ start_scraping() {
     read -r _ <&"${SCRAPE[0]}" || fail "the metrics could not be read"
 }
 
-# Prints nothing; the rate is wrk's last.
 load_watched() {
     set_log_level info
     start_scraping
     load_session 64 "$SECONDS_EACH"
-    kill -0 "$SCRAPE_PID" 2>/dev/null || fail "the metrics could not be read"
-    end_helper "$SCRAPE_PID"
+    WATCHED=$(wrk_figure rate)
+    kill -0 "${HELPERS[-1]}" 2>/dev/null || fail "the metrics could not be read"
+    end_helper "${HELPERS[-1]}"
 }
 
 load_unwatched() {
     set_log_level error
     load_session 64 "$SECONDS_EACH"
+    UNWATCHED=$(wrk_figure rate)
 }
 
-# Each of the two comes first in half of the rounds, of which there are twice as many as of others,
-# because the difference is small.
+# Each of the two comes first in half of the rounds, of which there are more than of others, because
+# the difference is small.
 measure_watching() {
-    local round watched unwatched
+    local round
 
     : >"$WORK/rounds"
-    for ((round = 1; round <= ROUNDS * 2; round++)); do
-        say "round $round of $((ROUNDS * 2)): metrics and logs"
+    for ((round = 1; round <= WATCHING_ROUNDS; round++)); do
+        say "round $round of $WATCHING_ROUNDS: metrics and logs"
         if ((round % 2)); then
             load_watched
-            watched=$(wrk_figure rate)
             load_unwatched
-            unwatched=$(wrk_figure rate)
         else
             load_unwatched
-            unwatched=$(wrk_figure rate)
             load_watched
-            watched=$(wrk_figure rate)
         fi
-        echo "$watched $unwatched" >>"$WORK/rounds"
+        echo "$WATCHED $UNWATCHED" >>"$WORK/rounds"
     done
     row "i. session, 64 connections, with metrics and logs" "$(middle 1 0)" \
         "$(middle 2 0) (without)" "$(ratio 1 2)" ">= 0.97"
