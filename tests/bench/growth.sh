@@ -4,10 +4,10 @@
 
 # $1: requests, at least.
 load_mixed() {
-    local left=$1 slice=$((SECONDS_EACH * 2))
+    local left=$1
 
     while ((left > 0)); do
-        run_wrk 64 "$slice" "$URL" -H "Cookie: verse_user_id=$USER_ID" \
+        run_wrk 64 "$SECONDS_EACH" "$URL" -H "Cookie: verse_user_id=$USER_ID" \
             -s "$BENCH/mix.lua" -- "${SESSION#"$URL"}" "$CHAPTER" /health
         left=$((left - $(wrk_figure requests)))
         say "growth: $((left > 0 ? left : 0)) requests left"

@@ -41,8 +41,8 @@ measure_idle() {
         release_connections
         echo "$(wrk_figure rate) $without" >>"$WORK/rounds"
     done
-    row "g. memory of $(rounded 0 <<<"$IDLE_CONNECTIONS") idle connections, MiB PSS" \
+    row "e. memory of $(rounded 0 <<<"$IDLE_CONNECTIONS") idle connections, MiB PSS" \
         "$IDLE_MEMORY" "" "$IDLE_MEMORY" "<= 40"
-    row "g. session, 64 connections, beside them" "$(middle 1 0)" "$(middle 2 0) (without them)" \
+    row "e. session, 64 connections, beside them" "$(middle 1 0)" "$(middle 2 0) (without them)" \
         "$(ratio 1 2)" ">= 0.9"
 }
