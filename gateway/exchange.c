@@ -37,6 +37,7 @@ static struct {
 
 STAT_LABELED(exchange_seconds, histogram, "method", "From the read request to its answer.");
 STAT_LABELED(guard_refused_total, counter, "limit", "Requests over a limit of a minute.");
+STAT(crowded_total, counter, "Requests refused at once: each actor had enough to do.");
 STAT(cache_hits_total, counter, "Answers from the cache that no actor was asked for.");
 STAT(cache_bytes_held, gauge, "Bytes of answers in the cache.");
 STAT(exchanges_in_flight, gauge, "Requests that wait for their answer.");
@@ -278,13 +279,30 @@ static int handle(struct exchange *exchange)
     return ask(exchange);
 }
 
+/* Under overload most requests are refused, so that must be cheap: before anything is read, copied
+ * or given a fiber. What the cache may have is not refused. */
+static bool let_in(struct exchange *exchange)
+{
+    if (exchange->method == NULL || may_be_cached(exchange))
+        return true;
+    exchange->promised = balance_promise(exchange->setup->balance, exchange->method->domain);
+    return exchange->promised;
+}
+
+static void redeem(struct exchange *exchange)
+{
+    if (exchange->promised)
+        balance_begun(exchange->setup->balance, exchange->method->domain);
+    exchange->promised = false;
+}
+
 /* The fiber. */
 static void run(void *arg)
 {
     struct exchange *exchange = arg;
-
     int error;
 
+    redeem(exchange);
     fiber_announce(exchange->method->name, exchange->id);
     error = handle(exchange);
     if (exchange->cached != NULL && is_away(exchange))
@@ -366,6 +384,12 @@ static int64_t answer_no_route(struct connection *connection, const struct http_
     return -1;
 }
 
+static void refuse_busy(struct connection *connection, struct str fields)
+{
+    connection_pause(connection);
+    reply_plain(connection, fields, 503, STR("Retry-After: 1\r\n"), "Too busy, try again");
+}
+
 static int64_t on_head(struct connection *connection, const struct http_head *head)
 {
     enum preflight preflight = cors_preflight(exchanges.setup->cors, head);
@@ -387,7 +411,7 @@ static int64_t on_head(struct connection *connection, const struct http_head *he
     }
     exchange = exchange_new(connection, head, &match);
     if (exchange == NULL) {
-        reply_plain(connection, fields, 503, STR("Retry-After: 1\r\n"), "Too busy, try again");
+        refuse_busy(connection, fields);
         return -1;
     }
     connection_attach(connection, exchange);
@@ -432,8 +456,16 @@ static int prepare(struct exchange *exchange, const struct http_head *head, stru
 static void on_request(struct connection *connection, const struct http_head *head, struct str body)
 {
     struct exchange *exchange = connection_attached(connection);
-    bool prepared = prepare(exchange, head, body) == 0;
+    bool prepared;
 
+    if (!let_in(exchange)) {
+        stat_add(&crowded_total, 1);
+        exchange->connection = NULL;
+        refuse_busy(connection, exchange->fields);
+        exchange_end(exchange);
+        return;
+    }
+    prepared = prepare(exchange, head, body) == 0;
     if (prepared && exchange->own != NULL) {
         exchange->own->serve(exchange);
         exchange_end(exchange);
@@ -445,6 +477,7 @@ static void on_request(struct connection *connection, const struct http_head *he
             return;
         fail(exchange, busy, "too many requests are in flight");
     }
+    redeem(exchange);
     reply_failure(exchange);
     exchange_end(exchange);
 }
@@ -510,6 +543,7 @@ void exchange_open(const struct exchange_setup *setup)
     stat_register_labels(&exchange_seconds, names, METHOD_COUNT);
     stat_register_labels(&guard_refused_total, limits, 2);
     stat_register(&exchanges_in_flight);
+    stat_register(&crowded_total);
     stat_register(&cache_hits_total);
     stat_register(&cache_bytes_held);
     stat_on_render(refresh_stats, NULL);

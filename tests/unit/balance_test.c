@@ -119,6 +119,30 @@ Test(balance, full)
         instances[i]->calls = 0;
 }
 
+/* Requests are let in as long as there is room for the calls of all that were. */
+Test(balance, promises)
+{
+    cr_expect(balance_promise(balance, "user"), "nobody is there, which is said later");
+    balance_begun(balance, "user");
+    bring_up();
+    for (int i = 0; i < 3; i++)
+        instances[i]->calls = 3;
+    instances[0]->silent = true;
+    cr_expect(balance_promise(balance, "user"));
+    cr_expect(balance_promise(balance, "user"));
+    cr_expect_not(balance_promise(balance, "user"));
+    cr_expect(balance_promise(balance, "bible"), "every domain has its own");
+    balance_begun(balance, "user");
+    cr_expect(balance_promise(balance, "user"));
+    balance_begun(balance, "user");
+    balance_begun(balance, "user");
+    balance_begun(balance, "bible");
+    instances[1]->calls = instances[2]->calls = 4;
+    cr_expect_not(balance_promise(balance, "user"));
+    for (int i = 0; i < 3; i++)
+        instances[i]->calls = 0;
+}
+
 /* Equal questions meet; when one goes only its own move; each has about a third. */
 Test(balance, affinity)
 {
