@@ -130,11 +130,11 @@ void *list_fill(const struct list *list, const struct rows *rows, const struct r
 bool list_goes_on(struct list *list, const struct rows *rows, void *out)
 {
     size_t count = rows_of_page(rows);
-    int64_t found = count > 0 ? row_i64(rows, 0, "list_found") : 0;
 
     list->left -= (int64_t)count;
     /* A page that its bytes did not end, and that was not full, is the last one. */
-    if (count == 0 || list->left <= 0 || ((int64_t)count == found && found < list->rows))
+    if (count == 0 || list->left <= 0 ||
+        (row_i64(rows, count - 1, "list_bytes") < list->bytes && (int64_t)count < list->rows))
         return false;
     list->time_us = row_time(rows, count - 1, "list_time");
     list->id = row_i64(rows, count - 1, "list_id");

@@ -122,26 +122,20 @@ int definition_link_definition_to_user(struct call *call,
 
 /* ---- get_user_definitions ---- */
 
-STATEMENT(list_definitions, WITH_ME
-          ", page as (select definition_id as list_id, link.created_at as list_time,"
-          "                  count(*) over () as list_found,"
-          "                  word, passage_reference, verse_text, definition, biblical_usage, "
-          "original_language,"
-          "                  sum(octet_length(verse_text) + octet_length(definition)"
-          "                      + octet_length(biblical_usage)"
-          "                      + octet_length(original_language))"
-          "                    over (order by link.created_at desc, definition_id desc rows"
-          "                          between unbounded preceding and 1 preceding) as before"
-          "             from me cross join lateral"
-          "                  (select definition_id, created_at from user_definitions"
-          "                    where user_id = me.id and (created_at, definition_id) < ($2, $3)"
-          "                    order by created_at desc, definition_id desc limit $4) as link"
-          "             join saved_definitions on saved_definitions.id = definition_id)"
-          " select me.id as user_id, me.kept, list_id, list_time, list_found,"
-          "        list_id::text as id, word, passage_reference, verse_text, definition,"
-          "        biblical_usage, original_language, list_time as timestamp"
-          "   from me left join page on coalesce(before, 0) < $5"
-          "  order by list_time desc, list_id desc");
+LIST_STATEMENT(list_definitions,
+               "list_id::text as id, word, passage_reference, verse_text, definition,"
+               " biblical_usage, original_language, list_time as timestamp",
+               "select definition_id as list_id, created_at as list_time, saved.* from"
+               " (select definition_id, created_at from user_definitions"
+               "   where user_id = me.id and (created_at, definition_id) < ($2, $3)"
+               "   order by created_at desc, definition_id desc limit $4) as link"
+               " cross join lateral"
+               " (select word, passage_reference, verse_text, definition, biblical_usage,"
+               "         original_language,"
+               "         octet_length(verse_text) + octet_length(definition)"
+               "         + octet_length(biblical_usage) + octet_length(original_language)"
+               "           as list_size"
+               "    from saved_definitions where id = definition_id offset 0) as saved");
 
 static int fill_history(const struct list *list, const struct rows *rows,
                         struct definition_get_user_definitions_out *out)

@@ -120,26 +120,20 @@ int insight_link_insight_to_user(struct call *call,
 
 /* ---- get_user_insights ---- */
 
-STATEMENT(list_insights, WITH_ME
-          ", page as (select insight_id as list_id, link.created_at as list_time,"
-          "                  count(*) over () as list_found,"
-          "                  passage_reference as reference, passage_text as text,"
-          "                  historical_context, theological_significance, practical_application,"
-          "                  sum(octet_length(passage_text) + octet_length(historical_context)"
-          "                      + octet_length(theological_significance)"
-          "                      + octet_length(practical_application))"
-          "                    over (order by link.created_at desc, insight_id desc rows"
-          "                          between unbounded preceding and 1 preceding) as before"
-          "             from me cross join lateral"
-          "                  (select insight_id, created_at from user_insights"
-          "                    where user_id = me.id and (created_at, insight_id) < ($2, $3)"
-          "                    order by created_at desc, insight_id desc limit $4) as link"
-          "             join saved_insights on saved_insights.id = insight_id)"
-          " select me.id as user_id, me.kept, list_id, list_time, list_found,"
-          "        list_id::text as id, reference, text, historical_context,"
-          "        theological_significance, practical_application, list_time as timestamp"
-          "   from me left join page on coalesce(before, 0) < $5"
-          "  order by list_time desc, list_id desc");
+LIST_STATEMENT(list_insights,
+               "list_id::text as id, reference, text, historical_context,"
+               " theological_significance, practical_application, list_time as timestamp",
+               "select insight_id as list_id, created_at as list_time, saved.* from"
+               " (select insight_id, created_at from user_insights"
+               "   where user_id = me.id and (created_at, insight_id) < ($2, $3)"
+               "   order by created_at desc, insight_id desc limit $4) as link"
+               " cross join lateral"
+               " (select passage_reference as reference, passage_text as text,"
+               "         historical_context, theological_significance, practical_application,"
+               "         octet_length(passage_text) + octet_length(historical_context)"
+               "         + octet_length(theological_significance)"
+               "         + octet_length(practical_application) as list_size"
+               "    from saved_insights where id = insight_id offset 0) as saved");
 
 static int fill_history(const struct list *list, const struct rows *rows,
                         struct insight_get_user_insights_out *out)

@@ -92,7 +92,7 @@ EXAMPLES = {
                                       p_list("integer", range(1, 11))] for user in (LIGHT_ID, HEAVY_ID)],
     "user.import_chat_messages": [[HEAVY_ID, p_list("text", ["user" for _ in MANY]), BODIES, TIMES, FLAGS, NUMBERS,
                                    p_list("integer", range(1, 11))]],
-    "user.pro_users": [[p_i64(0), p_i64(10), p_i64(65536)]],
+    "user.pro_users": [[p_i64(0), p_i64(10)]],
     "user.set_pro": [[LIGHT, p_bool(True)]],
     # bible
     "bible.find_pro": ANYBODY,
