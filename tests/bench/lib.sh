@@ -33,7 +33,7 @@ run_wrk() {
 
     { time wrk -t1 "-c$connections" "-d${seconds}s" --latency "$url" "$@" >"$WORK/wrk.log" 2>&1; } \
         2>"$WORK/wrk.time" || fail "wrk: $(tail -n 1 "$WORK/wrk.log")"
-    ! grep -E 'Non-2xx|Socket errors' "$WORK/wrk.log" >&2 || fail "wrk saw errors"
+    ! grep -E 'Non-2xx|Socket errors' "$WORK/wrk.log" >&2 || fail "$url: wrk saw errors"
 }
 
 # A figure of the last load, times in microseconds. $1: rate, requests, 50% or 99%.

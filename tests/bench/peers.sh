@@ -123,6 +123,7 @@ open_peers() {
     PEER_ADDRESS[lectern]=$LECTERN_HTTP
     start_fastapi
     start_bun
+    wait_until 60 curl -sf -o /dev/null "$URL$CHAPTER" # a new import is seen within 20 s
     compare_peers
 }
 

@@ -23,7 +23,7 @@ def books():
 def targets():
     names = {number: name for number, _, name in BOOKS}
     chapters = [line.strip().split("|") for line in sys.stdin]
-    for length in range(MOST_VERSES):
+    for length in [*range(1, MOST_VERSES), 0]:  # a few verses do not exist, so those alone come last
         for book, chapter, verses in chapters:
             for first in range(1, int(verses) - length + 1):
                 query = {"book": names[book], "chapter": chapter, "verse_start": first, "verse_end": first + length}
