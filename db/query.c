@@ -93,7 +93,10 @@ int session_rows(struct call *call, struct request *request, struct rows *rows)
 
 static bool is_conflict(const struct request *request)
 {
-    return request->outcome == OUTCOME_answered && verdict_of(request->result) == VERDICT_conflict;
+    enum verdict verdict =
+        request->outcome == OUTCOME_answered ? verdict_of(request->result) : VERDICT_fine;
+
+    return verdict == VERDICT_conflict || verdict == VERDICT_vanished;
 }
 
 static int ask_once(struct call *call, struct db_session *session, struct request *request)

@@ -5,6 +5,7 @@ import concurrent.futures
 import _path  # noqa: F401
 import fleet
 import owned
+import wire
 
 
 class Clearing(fleet.LecternTest):
@@ -75,6 +76,26 @@ class Clearing(fleet.LecternTest):
                 counts = list(pool.map(self.clear, [user] * 4))
                 for section, chats in (("standalone_chats", 2), ("insights", 3), ("definitions", 3), ("chat_messages", 6)):
                     self.assertEqual(sum(c[section] for c in counts), chats)
+
+    def test_what_is_saved_meanwhile(self):
+        saved = {"passage_text": "text", "historical_context": "h", "theological_significance": "t", "practical_application": "p"}
+
+        def save(user, number):
+            with wire.Client(self.lectern.socket_of("insight", 1 + number % 2)) as client:
+                return client.ask("insight.save_insight", {"passage_reference": f"{user} {number}", **saved}, user=user)
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for _ in range(20):
+                user = self.lectern.new_user()
+                self.lectern.sql("insert into saved_insights (passage_reference, passage_text, historical_context,"
+                                 " theological_significance, practical_application, imported_by)"
+                                 " select anonymous_id || ' ' || n, 'text', 'h', 't', 'p', id"
+                                 f" from users, generate_series(1, 200) as n where anonymous_id = '{user}'")
+                clearing = pool.submit(self.clear, user)
+                saving = [pool.submit(save, user, n) for n in (1, 2, 198, 199, 200)]
+                clearing.result()
+                for future in saving:  # before, or anew
+                    self.assertGreater(future.result()["id"], 0)
 
 
 if __name__ == "__main__":
