@@ -142,6 +142,8 @@ static void json_field(struct buffer *out, const struct field *field, bool input
         buffer_add_format(out, ",\"absent\":\"%s\",\"bare\":%s", absent_name(field),
                           field->bare ? "true" : "false");
     }
+    if (field->document)
+        buffer_add_text(out, ",\"document\":true");
     if (field->most_chars != 0)
         buffer_add_format(out, ",\"most_chars\":%u", field->most_chars);
     if (field->bounded)
