@@ -16,7 +16,7 @@ struct pool;
            "where PostgreSQL is (postgresql://…); without it libpq's PG* variables say it")        \
     OPTION(read_connections, number, "LECTERN_READ_CONNECTIONS", "1", 1, 64, fixed,                \
            "shared, pipelined connections for single reads")                                       \
-    OPTION(connections, number, "LECTERN_DB_CONNECTIONS", "16", 1, 256, fixed,                      \
+    OPTION(connections, number, "LECTERN_DB_CONNECTIONS", "16", 1, 256, fixed,                     \
            "most other connections, for writes and transactions")                                  \
     OPTION(connection_idle, duration, "LECTERN_DB_IDLE", "60s", 1000000, 86400000000, fixed,       \
            "idle time after which such a connection is closed")                                    \

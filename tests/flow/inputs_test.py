@@ -55,9 +55,13 @@ def good(fields):
     return {f["name"]: max(GOOD[f["type"]], f["least"]) if "least" in f else GOOD[f["type"]] for f in fields}
 
 
+def wrong_of(field):
+    return DOCUMENT if field.get("document") else WRONG[field["type"]]
+
+
 def wrong_values(field):
     """Each wrong value of a field with the type of its fault."""
-    yield from DOCUMENT if field.get("document") else WRONG[field["type"]]
+    yield from wrong_of(field)
     if field["required"] and field["type"] in NULL:
         yield None, NULL[field["type"]]
     if field["type"] == "str":
@@ -135,10 +139,10 @@ class ByMessage(fleet.LecternTest):
 
     def test_all_faults_at_once(self):
         for message in self.messages:
-            fields = [f for f in message["in"] if WRONG[f["type"]]]
+            fields = [f for f in message["in"] if wrong_of(f)]
             required = [f for f in fields if f["required"]]
             if fields:
-                values = {f["name"]: WRONG[f["type"]][0] for f in fields}
+                values = {f["name"]: wrong_of(f)[0] for f in fields}
                 self.check(message, [({name: value for name, (value, _) in values.items()},
                                       [(values[f["name"]][1], [f["place"], f["name"]]) for f in fields])])
             if required:

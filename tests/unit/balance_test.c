@@ -7,6 +7,9 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+/* The domains of which there is no actor here, as JSON. */
+#define OTHERS "\"bible\",\"insight\",\"definition\",\"chat\",\"device_link\""
+
 static struct balance *balance;
 static struct instance *instances[3];
 
@@ -62,7 +65,7 @@ Test(balance, nobody_is_there)
     choose(NO_STR, 10, CHOICE_ABSENT);
     buffer_init(&list, NULL, 1000);
     cr_assert_not(balance_ready(balance, &list));
-    cr_assert(str_is(buffer_str(&list), "[\"user\",\"bible\"]"));
+    cr_assert(str_is(buffer_str(&list), "[\"user\"," OTHERS "]"));
     buffer_free(&list);
     cr_assert_eq(balance_live(balance, "user"), 0);
 }
@@ -184,10 +187,10 @@ Test(balance, what_is_missing)
         strcpy(instances[i]->missing, "the \"database\"");
     }
     cr_assert_not(balance_ready(balance, &list));
-    cr_assert(str_is(buffer_str(&list), "[\"the \\\"database\\\"\",\"bible\"]"));
+    cr_assert(str_is(buffer_str(&list), "[\"the \\\"database\\\"\"," OTHERS "]"));
     list.len = 0;
     instances[1]->ready = true;
     cr_assert_not(balance_ready(balance, &list));
-    cr_assert(str_is(buffer_str(&list), "[\"bible\"]"));
+    cr_assert(str_is(buffer_str(&list), "[" OTHERS "]"));
     buffer_free(&list);
 }
