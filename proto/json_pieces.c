@@ -24,7 +24,7 @@ static bool is_rest(const struct record *record, const msgpack_object *item)
         const struct field *field = &record->fields[i];
 
         if (!field->nullable && field->need == NEED_required)
-            return msgpack_member(item, str_of(field->name)) == NULL;
+            return msgpack_member(item, field_name(field)) == NULL;
     }
     return false;
 }
@@ -165,7 +165,7 @@ int json_pieces_add(struct json_pieces *pieces, struct buffer *out, const msgpac
     if (map->type != MSGPACK_OBJECT_MAP)
         return -1;
     for (size_t i = 0; i < record->count; i++) {
-        const msgpack_object *value = msgpack_member(map, str_of(record->fields[i].name));
+        const msgpack_object *value = msgpack_member(map, field_name(&record->fields[i]));
 
         if (value != NULL && add_member(pieces, out, i, value) != 0)
             return -1;

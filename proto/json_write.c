@@ -297,8 +297,9 @@ void json_write_name(struct buffer *out, const struct field *field, bool first)
 {
     if (!first)
         buffer_add_char(out, ',');
-    json_write_str(out, str_of(field->name));
-    buffer_add_char(out, ':');
+    buffer_add_char(out, '"');
+    buffer_add_str(out, field_name(field)); /* a word of C: nothing in it needs an escape */
+    buffer_add_text(out, "\":");
 }
 
 int json_write_members(struct buffer *out, const struct record *record, size_t count,
@@ -308,7 +309,7 @@ int json_write_members(struct buffer *out, const struct record *record, size_t c
 
     for (size_t i = 0; i < count; i++) {
         const struct field *field = &record->fields[i];
-        const msgpack_object *value = msgpack_member(map, str_of(field->name));
+        const msgpack_object *value = msgpack_member(map, field_name(field));
 
         if (value == NULL && field->need == NEED_optional && !field->nullable)
             continue;
@@ -326,7 +327,7 @@ int json_write_record(struct buffer *out, const struct record *record, const msg
         return -1;
     if (record_is_bare(record))
         return json_write_field(out, &record->fields[0],
-                                msgpack_member(map, str_of(record->fields[0].name)));
+                                msgpack_member(map, field_name(&record->fields[0])));
     buffer_add_char(out, '{');
     if (json_write_members(out, record, record->count, map) != 0)
         return -1;

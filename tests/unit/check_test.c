@@ -206,8 +206,8 @@ Test(check, places_within_lists)
     cr_assert_eq(body.detail.count, 3);
 }
 
-static const struct field document_field = {
-    .name = "data", .type = TYPE_any, .document = true, .schema = "{}"};
+static const struct field document_field = {NAMED("data"), .type = TYPE_any, .document = true,
+                                            .schema = "{}"};
 static const struct record document_record = {"document", "", &document_field, 1,
                                               sizeof(struct str)};
 
