@@ -115,6 +115,7 @@ static void open_database(const struct domain *domain)
         .read_connections = (unsigned)options->read_connections,
         .other_connections = (unsigned)options->connections,
         .waiters = (unsigned)options->connection_waiters,
+        .wait_us = options->database_wait,
         .idle_us = options->connection_idle,
         .statement_timeout_us = options->statement_timeout,
         .statement_names = options->statement_names,

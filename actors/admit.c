@@ -189,6 +189,8 @@ static struct mail *mail_new(struct arrival *arrival, const struct handler *hand
     mail->bytes = arrival->bytes;
     mail->came_us = arrival->came_us;
     mail->credit = arrival->request.credit;
+    mail->awaits_credit = false;
+    mail->pieces = 0;
     return mail;
 }
 

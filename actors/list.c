@@ -130,11 +130,14 @@ int call_more(struct call *call, void *out)
 
 /* ---- pages ---- */
 
-static void size_page(struct list *list)
+/* Sizes the next page; `most_rows` is for one whose bytes are bounded to a piece. */
+static void size_page(struct list *list, int64_t most_rows)
 {
     bool pieces = call_takes_pieces(list->call);
-    int64_t most = pieces ? PAGE_ROWS : WHOLE_ROWS;
+    int64_t most = most_rows < PAGE_ROWS ? most_rows : PAGE_ROWS;
 
+    if (!pieces)
+        most = WHOLE_ROWS;
     list->rows = list->left < most ? list->left : most;
     list->bytes = pieces ? WIRE_PIECE_BYTES : WHOLE_BYTES;
 }
@@ -147,7 +150,9 @@ void list_open(struct list *list, struct call *call, int64_t most, enum list_ord
                           .left = most,
                           .time_us = newest ? TIME_LAST : TIME_FIRST,
                           .id = newest ? INT64_MAX : 0};
-    size_page(list);
+    size_page(list, PAGE_ROWS);
+    if (!call->in_scope)
+        call_scope_next(call); /* so that the first page goes with its piece */
 }
 
 /* A row without a place stands there for the user alone. */
@@ -168,16 +173,18 @@ void *list_fill(const struct list *list, const struct rows *rows, const struct r
 bool list_goes_on(struct list *list, const struct rows *rows, void *out)
 {
     size_t count = rows_of_page(rows);
-    int64_t found = count > 0 ? row_i64(rows, 0, "list_found") : 0;
 
     list->left -= (int64_t)count;
     /* A page that its bytes did not end, and that was not full, is the last one. */
-    if (count == 0 || list->left <= 0 || ((int64_t)count == found && found < list->rows))
+    if (count == 0 || list->left <= 0 ||
+        (row_i64(rows, count - 1, "list_bytes") < list->bytes && (int64_t)count < list->rows))
         return false;
     list->time_us = row_time(rows, count - 1, "list_time");
     list->id = row_i64(rows, count - 1, "list_id");
     list->result = call_more(list->call, out);
-    size_page(list);
+    /* The statement looks at all the rows that it may give: where few fitted, it need not at many.
+     */
+    size_page(list, 2 * (int64_t)count);
     return list->result == 0;
 }
 

@@ -3,9 +3,15 @@
  * Each page is a statement of its own, so that no transaction is open while the reader is awaited;
  * it begins behind the last row of the page before, by a time and an id.
  *
+ *   LIST_STATEMENT(list_things, "list_id as id, name, list_time as timestamp",
+ *                  "select id as list_id, created_at as list_time, name,"
+ *                  "       octet_length(name) as list_size"
+ *                  "  from things where user_id = me.id and (created_at, id) < ($2, $3)"
+ *                  " order by created_at desc, id desc limit $4")
+ *   …
  *   list_open(&list, call, in->limit, LIST_NEWEST_FIRST);
  *   do {
- *       if (db_query_as_user(call, &page, PARAMS(LIST_PARAMS(&list)), &rows) != 0)
+ *       if (db_query_as_user(call, &list_things, PARAMS(LIST_PARAMS(&list)), &rows) != 0)
  *           return -1;
  *       out->things.items = list_fill(&list, &rows, &record_a_thing, &out->things.count);
  *       if (out->things.items == NULL)
@@ -13,11 +19,11 @@
  *   } while (list_goes_on(&list, &rows, out));
  *   return list_result(&list);
  *
- * The statement takes LIST_PARAMS as four parameters: the time and the id behind which the page
- * begins, how many rows at most, and how many bytes of text, of which the first row is always
- * given. It returns, with the record's members, `list_time` and `list_id` (the row's place), and
- * `list_found` (how many rows there were before the bytes ended the page); without any row for it,
- * one in which `list_id` is NULL. A caller that gives no credit gets one page, which holds all. */
+ * The query within takes the time and the id behind which the page begins ($2, $3) and how many
+ * rows there may be ($4), and gives the place of each row, in order, and the bytes of its texts.
+ * The page ends before the row with which these would pass a number ($5), but for the first row.
+ * What is joined to the query's rows is joined by `cross join lateral (… offset 0)`, which keeps
+ * them in order. A caller that gives no credit gets one page, which holds all. */
 #pragma once
 
 #include "actor.h"
@@ -38,6 +44,15 @@ struct list {
 
 #define LIST_PARAMS(list)                                                                          \
     p_time((list)->time_us), p_i64((list)->id), p_i64((list)->rows), p_i64((list)->bytes)
+
+/* A page for the user that the call acts for: one row without a place where there is nothing. */
+#define LIST_STATEMENT(name, columns, listed)                                                      \
+    STATEMENT(                                                                                     \
+        name,                                                                                      \
+        "select me.id as user_id, me.kept, page.* from acting_user($1) as me left join lateral"    \
+        " (select list_id, list_time, list_size, " columns ","                                     \
+        "         sum(list_size) over (rows unbounded preceding) as list_bytes"                    \
+        "    from (" listed ") as listed) as page on list_bytes - list_size < $5")
 
 /* Before the first page, of at most `most` rows in all. */
 void list_open(struct list *list, struct call *call, int64_t most, enum list_order order);

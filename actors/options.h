@@ -16,7 +16,7 @@
            "state folder's `actors`")                                                              \
     OPTION(listen_insecure, flag, "LECTERN_LISTEN_INSECURE", "off", 0, 0, fixed,                   \
            "allow tcp:// beyond loopback, where whoever reaches the port may send any message")    \
-    OPTION(mailbox, number, "LECTERN_MAILBOX", "1024", 1, 16384, fixed,                            \
+    OPTION(mailbox, number, "LECTERN_MAILBOX", "2048", 1, 16384, fixed,                            \
            "calls that may be in flight at one time; more are answered `busy`")                    \
     OPTION(mailbox_bytes, bytes, "LECTERN_MAILBOX_BYTES", "64MiB", 65536, 4294967296, fixed,       \
            "bytes of such calls' messages")                                                        \

@@ -79,10 +79,39 @@ static void refuse(struct pool *pool, struct request *request, enum outcome outc
     request_finish(request, outcome);
 }
 
+/* Joins the crowd, where the wait is not too long. As many as keep the connections busy are let in
+ * however long they take. One that is sent again is in already. */
+static bool join(struct pool *pool, struct crowd *crowd, unsigned least, struct request *request)
+{
+    int64_t now_us = time_now_us(), wait_us = pool->config.wait_us;
+
+    if (request->crowd != NULL)
+        return true;
+    if (wait_us > 0 && crowd->count >= least && crowd_wait_us(crowd, now_us) > wait_us) {
+        refuse(pool, request, OUTCOME_crowded);
+        return false;
+    }
+    crowd_join(crowd, now_us);
+    request->crowd = crowd;
+    return true;
+}
+
+static bool join_readers(struct pool *pool, struct request *request)
+{
+    return join(pool, &pool->readers, BATCH_READS * pool->config.read_connections, request);
+}
+
+static bool join_others(struct pool *pool, struct request *request)
+{
+    return join(pool, &pool->others, WRITES_MOST * pool->config.other_connections, request);
+}
+
 void pool_read(struct pool *pool, struct request *request)
 {
     struct conn *quiet = pool->lists.of[CONN_READS][CONN_idle].first;
 
+    if (!join_readers(pool, request))
+        return;
     if (quiet != NULL && pool->reads.first == NULL && !quiet->doomed) {
         conn_move(quiet, CONN_busy);
         if (conn_send(quiet, request) == 0)
@@ -167,6 +196,8 @@ void pool_write(struct pool *pool, struct request *request)
 {
     struct conn *conn = NULL;
 
+    if (!join_others(pool, request))
+        return;
     if (pool->lists.of[CONN_OTHERS][CONN_idle].count == 0 && pool->waiting.first == NULL) {
         pool_open_other(pool);
         conn = choose_for_write(pool);
@@ -179,7 +210,8 @@ void pool_write(struct pool *pool, struct request *request)
 
 void pool_take(struct pool *pool, struct request *request)
 {
-    wait_for_other(pool, request);
+    if (join_others(pool, request))
+        wait_for_other(pool, request);
 }
 
 void pool_give_back(struct pool *pool, struct conn *conn)
@@ -201,6 +233,7 @@ void pool_drop(struct pool *pool, struct conn *conn, const char *why)
 void pool_leave(struct pool *pool, struct request *request)
 {
     request_unlink(request);
+    request_leave_crowd(request);
     if (request->kind == REQUEST_take && request->conn != NULL)
         pool_give_back(pool, request->conn);
     else if (request->conn != NULL)

@@ -1,5 +1,11 @@
 /* Applies migrations: lock, compare what is recorded with what is embedded, then one file after the
- * other. */
+ * other.
+ *
+ * Others go on using the database meanwhile, so what asks for a table's lock asks for a moment only
+ * and gives up, again and again: whoever waits for an exclusive lock holds up all that come later.
+ * The moment is that short because a migration that holds locks and waits for others must have
+ * given way before PostgreSQL looks for deadlocks (after 1 s), or it might be the other that is
+ * ended. */
 #include "migrate.h"
 
 #include "migrate_internal.h"
@@ -9,12 +15,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum {
-    SERVER_LEAST = 150000,
-    LOCK_POLL_MS = 100,
-    TABLE_LOCK_TRIES =
-        6 /* of 5 s each, so that a migration that waits does not hold up everybody for long */
-};
+enum { SERVER_LEAST = 150000, LOCK_POLL_MS = 100, REST_MS = 1000 };
+
+#define A_MOMENT "200ms"
+#define LONG_ENOUGH "5min"
 
 static const char *const nothing[] = {NULL}; /* values of a statement without parameters */
 
@@ -47,6 +51,19 @@ void migrate_say(struct migrate *migrate, const char *format, ...)
     migrate->say(migrate->say_data, line);
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void rest_ms(int ms)
+{
+    nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
+}
+
 static int line_at(const char *sql, const char *position)
 {
     long characters = position != NULL ? atol(position) : 1;
@@ -59,6 +76,12 @@ static int line_at(const char *sql, const char *position)
     return line;
 }
 
+/* A lock that could not be had in time, or a deadlock that we were taken out of. */
+static bool is_in_use(const char *state)
+{
+    return state != NULL && (strcmp(state, "55P03") == 0 || strcmp(state, "40P01") == 0);
+}
+
 enum migrate_result migrate_failure(struct migrate *migrate, const char *what, const char *sql,
                                     const PGresult *result)
 {
@@ -66,8 +89,7 @@ enum migrate_result migrate_failure(struct migrate *migrate, const char *what, c
     const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-    enum migrate_result kind =
-        state != NULL && strcmp(state, "55P03") == 0 ? MIGRATE_BUSY : MIGRATE_FAILED;
+    enum migrate_result kind = is_in_use(state) ? MIGRATE_BUSY : MIGRATE_FAILED;
     char line[32] = "";
 
     if (text == NULL) /* the connection is gone: libpq has a message of its own */
@@ -90,6 +112,46 @@ enum migrate_result migrate_exec(struct migrate *migrate, const char *what, cons
         outcome = migrate_failure(migrate, what, sql, result);
     PQclear(result);
     return outcome;
+}
+
+/* Nobody stands behind one that waits for these: their locks are compatible with reading and
+ * writing. What they wait for are transactions, of any length. */
+static bool may_wait(const char *sql)
+{
+    return strstr(sql, "index concurrently ") != NULL ||
+           strstr(sql, " validate constraint ") != NULL;
+}
+
+enum migrate_result migrate_alone(struct migrate *migrate, const char *what, const char *sql)
+{
+    enum migrate_result outcome;
+
+    if (!may_wait(sql))
+        return migrate_exec(migrate, what, sql);
+    outcome = migrate_exec(migrate, what, "set lock_timeout = '" LONG_ENOUGH "'");
+    if (outcome == MIGRATE_DONE)
+        outcome = migrate_exec(migrate, what, sql);
+    PQclear(PQexec(migrate->conn, "set lock_timeout = '" A_MOMENT "'"));
+    return outcome;
+}
+
+enum migrate_result migrate_again(struct migrate *migrate, const char *what, migrate_action *action,
+                                  const void *data)
+{
+    int64_t until = now_ms() + migrate->lock_wait_ms;
+    bool said = false;
+
+    for (;;) {
+        enum migrate_result outcome = action(migrate, data);
+
+        if (outcome != MIGRATE_BUSY || now_ms() >= until)
+            return outcome;
+        if (!said)
+            migrate_say(migrate, "%s: a table is in use, trying again", what);
+        said = true;
+        migrate->message[0] = '\0';
+        rest_ms(REST_MS);
+    }
 }
 
 enum migrate_result migrate_value(struct migrate *migrate, const char *sql,
@@ -149,19 +211,6 @@ enum migrate_result migrate_record(struct migrate *migrate, const struct migrati
                          values, ignored, sizeof(ignored));
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void rest_ms(int ms)
-{
-    nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
-}
-
 /* A pooler gives a client a backend id of its own making; a session's lock and settings would be
  * lost behind one. */
 static enum migrate_result check_server(struct migrate *migrate)
@@ -183,8 +232,10 @@ static enum migrate_result check_server(struct migrate *migrate)
                             "PostgreSQL 15 or later is needed, this is %d",
                             PQserverVersion(migrate->conn) / 10000);
     return migrate_exec(migrate, "preparing the session",
-                        "set statement_timeout = 0; set lock_timeout = '5s';"
+                        "set statement_timeout = 0; set lock_timeout = '" A_MOMENT "';"
                         " set idle_in_transaction_session_timeout = 0;"
+                        /* a program that was killed gives up its locks */
+                        " set client_connection_check_interval = '1s';"
                         " set client_min_messages = warning; set client_encoding = 'UTF8'");
 }
 
@@ -299,33 +350,29 @@ static enum migrate_result apply_singly(struct migrate *migrate, const struct mi
 
         if (sql == NULL)
             return migrate_stop(migrate, MIGRATE_FAILED, "%s: no memory", migration->name);
-        outcome = migrate_exec(migrate, migration->name, sql);
+        outcome = migrate_alone(migrate, migration->name, sql);
         free(sql);
     }
     return outcome == MIGRATE_DONE ? migrate_record(migrate, migration) : outcome;
 }
 
-static enum migrate_result apply_once(struct migrate *migrate, const struct migration *migration)
+static enum migrate_result apply_once(struct migrate *migrate, const void *data)
 {
+    const struct migration *migration = data;
+
     return sql_without_transaction(str_of(migration->sql)) ? apply_singly(migrate, migration)
                                                            : apply_whole(migrate, migration);
 }
 
 static enum migrate_result apply(struct migrate *migrate, const struct migration *migration)
 {
-    for (int i = 1;; i++) {
-        enum migrate_result outcome = apply_once(migrate, migration);
+    enum migrate_result outcome = migrate_again(migrate, migration->name, apply_once, migration);
 
-        if (outcome == MIGRATE_DONE) {
-            migrate->applied++;
-            migrate_say(migrate, "applied %s", migration->name);
-        }
-        if (outcome != MIGRATE_BUSY || i == TABLE_LOCK_TRIES)
-            return outcome;
-        migrate_say(migrate, "%s: a table is in use, trying again", migration->name);
-        migrate->message[0] = '\0';
-        rest_ms(1000);
-    }
+    if (outcome != MIGRATE_DONE)
+        return outcome;
+    migrate->applied++;
+    migrate_say(migrate, "applied %s", migration->name);
+    return MIGRATE_DONE;
 }
 
 static enum migrate_result apply_missing(struct migrate *migrate, int newest)

@@ -33,15 +33,15 @@ enum migrate_result {
     MIGRATE_FAILED   /* a statement failed; what was applied before it stays */
 };
 
-enum { MIGRATE_LOCK_WAIT_MS = 10 * 60 * 1000, MIGRATE_MESSAGE_BYTES = 4096 };
+enum { MIGRATE_LOCK_WAIT_MS = 10 * 60 * 1000, MIGRATE_MESSAGE_BYTES = 16384 };
 
 struct migrate {
     PGconn *conn;             /* connected, idle, not through a pooler; the caller's */
     struct migration_set set; /* what to apply: migrations_embedded() */
     void (*say)(void *data, const char *line); /* told of each step; may be NULL */
     void *say_data;                            /* for it */
-    int lock_wait_ms;                          /* how long to wait for another that migrates */
-    int applied;                               /* out: migrations applied by this run */
+    int lock_wait_ms; /* how long to wait for another that migrates, and for tables in use */
+    int applied;      /* out: migrations applied by this run */
     char message[MIGRATE_MESSAGE_BYTES]; /* out: why not, terminated; one line, but for a list of
                                             differences */
 };

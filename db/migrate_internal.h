@@ -12,6 +12,17 @@ void migrate_say(struct migrate *migrate, const char *format, ...) PRINTF_LIKE(2
 /* Runs statements without results. `what` names them in the message. */
 enum migrate_result migrate_exec(struct migrate *migrate, const char *what, const char *sql) MUST;
 
+/* The same for a statement that stands in no transaction. One that holds nobody up while it waits
+ * for others (`create index concurrently`) may do so for minutes. */
+enum migrate_result migrate_alone(struct migrate *migrate, const char *what, const char *sql) MUST;
+
+typedef enum migrate_result migrate_action(struct migrate *migrate, const void *data);
+
+/* Calls `action` again after a rest while tables that it needs are in use, for lock_wait_ms; what
+ * it did before it failed must be undone or bear being done again. `what` names it in a line. */
+enum migrate_result migrate_again(struct migrate *migrate, const char *what, migrate_action *action,
+                                  const void *data) MUST;
+
 /* The message of a failed result, one line; `sql` gives the line that it is about, may be NULL. */
 enum migrate_result migrate_failure(struct migrate *migrate, const char *what, const char *sql,
                                     const PGresult *result);

@@ -67,8 +67,9 @@ static const struct statement *const merge_steps[] = {
 /* No key says that the summary of a conversation belongs to it. */
 #define CLEAR_cleared_chats(table, column)                                                         \
     "with gone as (delete from " #table " where " #column " = $1 returning id),"                   \
-    " summaries as (delete from conversation_summaries using gone"                                 \
-    "                where conversation_type = 'standalone' and conversation_id = gone.id)"        \
+    " summaries as (delete from conversation_summaries"                                            \
+    "                where conversation_type = 'standalone'"                                       \
+    "                  and conversation_id = any (array(select id from gone)))"                    \
     " select count(*) as gone from gone"
 
 #define JOINED(...)

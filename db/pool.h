@@ -16,12 +16,14 @@ struct pool;
            "where PostgreSQL is (postgresql://…); without it libpq's PG* variables say it")        \
     OPTION(read_connections, number, "LECTERN_READ_CONNECTIONS", "1", 1, 64, fixed,                \
            "shared, pipelined connections for single reads")                                       \
-    OPTION(connections, number, "LECTERN_DB_CONNECTIONS", "4", 1, 256, fixed,                      \
+    OPTION(connections, number, "LECTERN_DB_CONNECTIONS", "16", 1, 256, fixed,                     \
            "most other connections, for writes and transactions")                                  \
     OPTION(connection_idle, duration, "LECTERN_DB_IDLE", "60s", 1000000, 86400000000, fixed,       \
            "idle time after which such a connection is closed")                                    \
     OPTION(connection_waiters, number, "LECTERN_DB_WAITERS", "256", 1, 100000, fixed,              \
            "most calls that wait for such a connection")                                           \
+    OPTION(database_wait, duration, "LECTERN_DB_WAIT", "1s", 10000, 600000000, fixed,              \
+           "calls that would wait longer for the database, as it answers now, are refused")        \
     OPTION(statement_timeout, duration, "LECTERN_STATEMENT_TIMEOUT", "10s", 100000, 600000000,     \
            fixed, "the server ends a statement that takes longer")                                 \
     OPTION(statement_names, flag, "LECTERN_STATEMENT_NAMES", "on", 0, 0, fixed,                    \
@@ -32,6 +34,7 @@ struct pool_config {
     unsigned read_connections;    /* shared, pipelined */
     unsigned other_connections;   /* at most */
     unsigned waiters;             /* calls that may wait for one of the others; beyond: busy */
+    int64_t wait_us;              /* that a call may have to expect; beyond: busy; 0: any */
     int64_t idle_us;              /* after which one of the others is closed */
     int64_t statement_timeout_us; /* set on each connection */
     bool statement_names;         /* prepare by name */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/loop.h"
+#include "crowd.h"
 #include "pool_use.h"
 
 struct pool {
@@ -11,6 +12,8 @@ struct pool {
     struct conn_lists lists;     /* all connections */
     struct request_list reads;   /* wait for the end of the turn, or for a connection */
     struct request_list waiting; /* wait for one of the other connections */
+    struct crowd readers;        /* all whose read is not answered */
+    struct crowd others;         /* whose write is not, or who wait for a connection */
     struct loop_hook hook;       /* sends the reads of a turn */
     bool more;                   /* the hook has woken somebody */
     ev_timer tick;               /* once a second */

@@ -93,7 +93,10 @@ int session_rows(struct call *call, struct request *request, struct rows *rows)
 
 static bool is_conflict(const struct request *request)
 {
-    return request->outcome == OUTCOME_answered && verdict_of(request->result) == VERDICT_conflict;
+    enum verdict verdict =
+        request->outcome == OUTCOME_answered ? verdict_of(request->result) : VERDICT_fine;
+
+    return verdict == VERDICT_conflict || verdict == VERDICT_vanished;
 }
 
 static int ask_once(struct call *call, struct db_session *session, struct request *request)
@@ -183,11 +186,11 @@ int db_query_last(struct call *call, const struct statement *statement, struct p
     return query(call, statement, params, rows, true);
 }
 
-/* Copied, because the rows may go before the call does. */
+/* Copied to where it lasts: the rows may go before the call does. */
 static int keep_name(struct call *call, struct str name)
 {
     if (call->reply_user.ptr == NULL)
-        call->reply_user = arena_copy(&call->arena, name);
+        call->reply_user = arena_copy(call_lasting(call), name);
     return call->reply_user.ptr != NULL ? 0 : fail(call, busy, "no memory left in the call");
 }
 

@@ -69,6 +69,13 @@ int db_query(struct call *call, const struct statement *statement, struct params
  * column; `me.kept` is one where the answer is to tell a device that its user was merged. */
 #define WITH_ME "with me as materialized (select id, kept from acting_user($1))"
 
+/* The same for what writes: holds the user's row, so that he is not merged into another meanwhile.
+ * Whoever waits for a merge finds nobody here, which is unknown_user, and asks again as the kept
+ * user; without it he would find that his things are no longer his. */
+#define WITH_ME_LOCKED                                                                             \
+    "with me as materialized (select users.id, kept from acting_user($1) as acting"                \
+    "                           join users on users.id = acting.id for key share of users)"
+
 /* As db_query(), with call->user put in as $1 before `params`; the first column is the user's id:
  * NULL or no row is the fault unknown_user, else it becomes call->user_id. A column `kept` that is
  * not NULL becomes call->reply_user. */

@@ -1,5 +1,7 @@
 /* Lists of requests, and their end; see request.h. */
 #include "request.h"
+#include "base/time.h"
+#include "crowd.h"
 #include <assert.h>
 
 void request_append(struct request_list *list, struct request *request)
@@ -44,10 +46,18 @@ struct request *request_shift(struct request_list *list)
     return request;
 }
 
+void request_leave_crowd(struct request *request)
+{
+    if (request->crowd != NULL)
+        crowd_leave(request->crowd, request->outcome == OUTCOME_answered, time_now_us());
+    request->crowd = NULL;
+}
+
 void request_finish(struct request *request, enum outcome outcome)
 {
     assert(request->outcome == OUTCOME_none && request->list == NULL);
     request->outcome = outcome;
+    request_leave_crowd(request);
     if (request->done != NULL)
         request->done(request);
     else if (request->fiber != NULL)

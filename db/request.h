@@ -10,6 +10,7 @@
 #include <libpq-fe.h>
 
 struct conn;
+struct crowd;
 struct pool;
 
 enum request_kind {
@@ -36,6 +37,7 @@ struct request {
     enum request_kind kind;
     enum outcome outcome;
     struct pool *pool;              /* that it goes through; NULL: a connection's own */
+    struct crowd *crowd;            /* to which it belongs until it is finished or left, or NULL */
     bool commits;                   /* a lost answer leaves open whether it happened */
     bool alone;                     /* a read that runs again, with a sync of its own */
     bool again;                     /* it ran before and was sent a second time */
@@ -59,6 +61,9 @@ void request_append(struct request_list *list, struct request *request);
 void request_unlink(struct request *request);
 /* The first one, taken out; NULL where there is none. */
 struct request *request_shift(struct request_list *list);
+
+/* It does not belong to its crowd any more, if it did. */
+void request_leave_crowd(struct request *request);
 
 /* Ends a request and wakes who waits for it. */
 void request_finish(struct request *request, enum outcome outcome);

@@ -200,7 +200,7 @@ static int column_for(const PGresult *result, const struct field *field)
 
     if (field->type == TYPE_one || field->type == TYPE_list)
         return -1;
-    column = column_of(result, field->name, strlen(field->name));
+    column = column_of(result, field->name, field->name_len);
     if (column < 0)
         return -1;
     reading = reading_of(PQftype(result, column));

@@ -66,7 +66,7 @@ enum verdict verdict_of(const PGresult *result)
     if (status != PGRES_FATAL_ERROR)
         return VERDICT_fine;
     if (strcmp(code, "23503") == 0)
-        return is_about_users(result) ? VERDICT_unknown_user : VERDICT_other;
+        return is_about_users(result) ? VERDICT_unknown_user : VERDICT_vanished;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (strncmp(code, rows[i].code, strlen(rows[i].code)) == 0)
             return rows[i].verdict;

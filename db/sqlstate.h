@@ -10,6 +10,7 @@ enum verdict {
     VERDICT_gone,         /* the server is going, or read-only: the connection is of no more use */
     VERDICT_timeout,      /* the server ended it */
     VERDICT_unknown_user, /* it refers to a user that is no more */
+    VERDICT_vanished,     /* what it refers to went since it found it: may be run again */
     VERDICT_unprepared,   /* the prepared statement is not there: prepare it and run it again */
     VERDICT_replan,  /* its prepared form does not fit the schema any more: run it unprepared */
     VERDICT_missing, /* a table is not there */

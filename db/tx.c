@@ -130,8 +130,8 @@ static void note_retry(struct db_session *session, const struct request *request
     if (request->outcome != OUTCOME_answered || request->result == NULL)
         return;
     verdict = verdict_of(request->result);
-    session->may_retry |=
-        verdict == VERDICT_conflict || verdict == VERDICT_unprepared || verdict == VERDICT_replan;
+    session->may_retry |= verdict == VERDICT_conflict || verdict == VERDICT_vanished ||
+                          verdict == VERDICT_unprepared || verdict == VERDICT_replan;
 }
 
 /* What the server says to COMMIT; it answers ROLLBACK where a statement had failed. */

@@ -21,6 +21,7 @@ struct team {
     struct instance *instances; /* in no order */
     unsigned count;             /* of them */
     unsigned turn;              /* where the next look begins */
+    unsigned promised;          /* calls of requests that were let in and have not begun */
 };
 
 struct balance {
@@ -246,6 +247,29 @@ enum choice balance_choose(struct balance *balance, const char *domain, struct s
         at = at->next != NULL ? at->next : team->instances;
     }
     return choice;
+}
+
+bool balance_promise(struct balance *balance, const char *domain)
+{
+    struct team *team = team_of(balance, domain);
+    unsigned room = 0;
+    bool usable = false;
+
+    for (const struct instance *at = team->instances; at != NULL; at = at->next) {
+        if (!instance_usable(at))
+            continue;
+        usable = true;
+        room += balance->limits.calls - at->calls;
+    }
+    if (usable && team->promised >= room)
+        return false;
+    team->promised++;
+    return true;
+}
+
+void balance_begun(struct balance *balance, const char *domain)
+{
+    team_of(balance, domain)->promised--;
 }
 
 /* ---- what is missing ---- */

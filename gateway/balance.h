@@ -31,6 +31,12 @@ enum choice { CHOICE_MADE, CHOICE_ABSENT, CHOICE_FULL };
 enum choice balance_choose(struct balance *balance, const char *domain, struct str affinity,
                            size_t bytes, struct instance **instance) MUST;
 
+/* Whether the domain's actors, as they are now, have room for one more call than was promised to
+ * requests that have not begun yet; then this one is promised too, until balance_begun(). Also true
+ * where no actor is there, which is for balance_choose() to say. */
+bool balance_promise(struct balance *balance, const char *domain) MUST;
+void balance_begun(struct balance *balance, const char *domain);
+
 /* Appends a JSON list of what is missing: domains without a live actor, and what the actors say
  * that they wait for. Whether nothing is. */
 bool balance_ready(const struct balance *balance, struct buffer *list);

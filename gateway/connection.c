@@ -179,6 +179,7 @@ static void begin(struct connection *connection)
     connection->id_len = 0;
     connection->owed = connection->streaming = connection->chunked = false;
     connection->head_only = connection->old = connection->expects = connection->leaves = false;
+    connection->pauses = false;
     connection->keep_alive = true;
 }
 
@@ -393,8 +394,30 @@ static void advance(struct connection *connection)
     connection->running = false;
 }
 
+static void go_on(struct connection *connection)
+{
+    if (!connection->ended)
+        ev_io_start(loop_get(), &connection->reading);
+    connection_move(connection, PHASE_next);
+    advance(connection);
+}
+
+static void pause_reading(struct connection *connection)
+{
+    if (connection->start == connection->end)
+        input_release(connection);
+    ev_io_stop(loop_get(), &connection->reading);
+    connection_move(connection, PHASE_pause);
+}
+
+void connection_pause(struct connection *connection)
+{
+    connection->pauses = true;
+}
+
 void connection_finish(struct connection *connection)
 {
+    bool pauses = connection->pauses && !connection->ended && !connection->listener->stopped;
     bool unread = connection->end - connection->start > connection->used;
 
     if (connection->closes && (connection->lingers || unread)) {
@@ -410,10 +433,10 @@ void connection_finish(struct connection *connection)
     connection->start += connection->used;
     input_shrink(connection);
     begin(connection);
-    if (!connection->ended)
-        ev_io_start(loop_get(), &connection->reading);
-    connection_move(connection, PHASE_next);
-    advance(connection);
+    if (pauses)
+        pause_reading(connection);
+    else
+        go_on(connection);
 }
 
 /* The client closed its sending side; all of it, or only that one. */
@@ -506,6 +529,10 @@ void connection_expired(struct deadline *deadline)
     struct connection *connection = connection_of(deadline);
     enum phase phase = connection->phase;
 
+    if (phase == PHASE_pause) {
+        go_on(connection);
+        return;
+    }
     if (keeps_pace(connection)) {
         connection_move(connection, phase);
         return;

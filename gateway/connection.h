@@ -79,6 +79,11 @@ void connection_abort(struct connection *connection);
  */
 void connection_end_is_leaving(struct connection *connection);
 
+/* To be called before the answer to the request in flight, where that is a refusal because there is
+ * too much to do: the client's next request is read a moment later only. Whoever asks again at once
+ * would else take the time in which others could be served. */
+void connection_pause(struct connection *connection);
+
 /* What the handler hangs on the request in flight; NULL before on_head(). */
 void connection_attach(struct connection *connection, void *exchange);
 void *connection_attached(const struct connection *connection);

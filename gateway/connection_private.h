@@ -24,6 +24,7 @@ enum {
 /* PHASE(name, member of listener_times or `none`) */
 #define PHASES(PHASE)                                                                              \
     PHASE(next, none)     /* between two requests; bytes may be there already */                   \
+    PHASE(pause, pause)   /* the same, after a refusal because of too many: nothing is read */     \
     PHASE(fresh, head)    /* accepted, nothing has come */                                         \
     PHASE(idle, idle)     /* waits for another request */                                          \
     PHASE(head, head)     /* a head has begun */                                                   \
@@ -83,6 +84,7 @@ struct connection {
     bool old;              /* the request is HTTP/1.0 */
     bool keep_alive;       /* the client wants to go on */
     bool expects;          /* the client waits for 100 Continue */
+    bool pauses;           /* before the next request is read */
     bool closes;           /* ends after the answer */
     bool lingers;          /* and the client may not know that yet */
     bool ended;            /* the client closed its sending side */

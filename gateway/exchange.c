@@ -23,7 +23,8 @@ enum {
     BYTES_A_BODY_BYTE = 4, /* the checked and the encoded input */
     REPLY_BYTES = 128 * 1024 * 1024,
     TARGET_FIELDS_BYTES = HTTP_TARGET_BYTES + 64,
-    REFUSAL_BYTES = 256
+    REFUSAL_BYTES = 256,
+    TRIES_MOST = 4 /* of a request whose user was merged */
 };
 
 /* How long an answer is served before its validator is asked for again: with the time that an actor
@@ -37,6 +38,7 @@ static struct {
 
 STAT_LABELED(exchange_seconds, histogram, "method", "From the read request to its answer.");
 STAT_LABELED(guard_refused_total, counter, "limit", "Requests over a limit of a minute.");
+STAT(crowded_total, counter, "Requests refused at once: each actor had enough to do.");
 STAT(cache_hits_total, counter, "Answers from the cache that no actor was asked for.");
 STAT(cache_bytes_held, gauge, "Bytes of answers in the cache.");
 STAT(exchanges_in_flight, gauge, "Requests that wait for their answer.");
@@ -146,6 +148,8 @@ static int travel(struct exchange *exchange, const struct method *method, struct
                           .body = body,
                           .trace = str_of(exchange->id),
                           .deadline_us = exchange->deadline_us,
+                          .pieces_deadline_us =
+                              exchange->begun_us + exchange->setup->options->stream_deadline,
                           .arena = &exchange->arena};
     if (method->rate != RATE_none)
         trip->client = client_text(&exchange->address, exchange->address_text);
@@ -210,20 +214,19 @@ static int find_user(struct exchange *exchange)
     return 0;
 }
 
-/* Asks; where nobody has the user's id, once more with one that somebody has. */
+/* Asks; where nobody has the user's id, again with one that somebody has. That one may have been
+ * merged into a third meanwhile. */
 static int ask(struct exchange *exchange)
 {
-    if (travel(exchange, exchange->method, exchange->input) != 0)
-        return -1;
-    if (exchange->trip.fault == &fault_unknown_user &&
-        (exchange->user.ptr != NULL || actor_counts(exchange))) {
-        if (exchange->method->who == WHO_user) {
-            if (make_user(exchange) != 0)
-                return -1;
-        } else {
-            exchange->user = NO_STR;
-        }
+    for (int tries = 1;; tries++) {
         if (travel(exchange, exchange->method, exchange->input) != 0)
+            return -1;
+        if (exchange->trip.fault != &fault_unknown_user || tries == TRIES_MOST ||
+            (exchange->user.ptr == NULL && !actor_counts(exchange)))
+            break;
+        if (exchange->method->who != WHO_user)
+            exchange->user = NO_STR;
+        else if (make_user(exchange) != 0)
             return -1;
     }
     if (exchange->method->who == WHO_user && exchange->trip.fault != &fault_unknown_user)
@@ -289,13 +292,30 @@ static int handle(struct exchange *exchange)
     return ask(exchange);
 }
 
+/* Under overload most requests are refused, so that must be cheap: before anything is read, copied
+ * or given a fiber. What the cache may have is not refused. */
+static bool let_in(struct exchange *exchange)
+{
+    if (exchange->method == NULL || may_be_cached(exchange))
+        return true;
+    exchange->promised = balance_promise(exchange->setup->balance, exchange->method->domain);
+    return exchange->promised;
+}
+
+static void redeem(struct exchange *exchange)
+{
+    if (exchange->promised)
+        balance_begun(exchange->setup->balance, exchange->method->domain);
+    exchange->promised = false;
+}
+
 /* The fiber. */
 static void run(void *arg)
 {
     struct exchange *exchange = arg;
-
     int error;
 
+    redeem(exchange);
     fiber_announce(exchange->method->name, exchange->id);
     error = handle(exchange);
     if (exchange->cached != NULL && is_away(exchange))
@@ -379,6 +399,12 @@ static int64_t answer_no_route(struct connection *connection, const struct http_
     return -1;
 }
 
+static void refuse_busy(struct connection *connection, struct str fields)
+{
+    connection_pause(connection);
+    reply_plain(connection, fields, 503, STR("Retry-After: 1\r\n"), "Too busy, try again");
+}
+
 static int64_t on_head(struct connection *connection, const struct http_head *head)
 {
     enum preflight preflight = cors_preflight(exchanges.setup->cors, head);
@@ -400,7 +426,7 @@ static int64_t on_head(struct connection *connection, const struct http_head *he
     }
     exchange = exchange_new(connection, head, &match);
     if (exchange == NULL) {
-        reply_plain(connection, fields, 503, STR("Retry-After: 1\r\n"), "Too busy, try again");
+        refuse_busy(connection, fields);
         return -1;
     }
     connection_attach(connection, exchange);
@@ -445,8 +471,16 @@ static int prepare(struct exchange *exchange, const struct http_head *head, stru
 static void on_request(struct connection *connection, const struct http_head *head, struct str body)
 {
     struct exchange *exchange = connection_attached(connection);
-    bool prepared = prepare(exchange, head, body) == 0;
+    bool prepared;
 
+    if (!let_in(exchange)) {
+        stat_add(&crowded_total, 1);
+        exchange->connection = NULL;
+        refuse_busy(connection, exchange->fields);
+        exchange_end(exchange);
+        return;
+    }
+    prepared = prepare(exchange, head, body) == 0;
     if (prepared && exchange->own != NULL) {
         exchange->own->serve(exchange);
         exchange_end(exchange);
@@ -458,6 +492,7 @@ static void on_request(struct connection *connection, const struct http_head *he
             return;
         fail(exchange, busy, "too many requests are in flight");
     }
+    redeem(exchange);
     reply_failure(exchange);
     exchange_end(exchange);
 }
@@ -523,6 +558,7 @@ void exchange_open(const struct exchange_setup *setup)
     stat_register_labels(&exchange_seconds, names, METHOD_COUNT);
     stat_register_labels(&guard_refused_total, limits, 2);
     stat_register(&exchanges_in_flight);
+    stat_register(&crowded_total);
     stat_register(&cache_hits_total);
     stat_register(&cache_bytes_held);
     stat_on_render(refresh_stats, NULL);

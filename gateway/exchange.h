@@ -42,6 +42,7 @@ struct exchange {
     const struct method *method;        /* what is asked, or NULL: one of our own routes */
     const struct own_route *own;        /* that one */
     struct fiber *fiber;                /* NULL: it has not begun */
+    bool promised;                      /* room for its call, until it begins */
     const struct http_head *head;       /* a copy, its texts are the connection's */
     struct str content;                 /* the request's body, the connection's */
     struct str fields;                  /* field lines of every answer to this origin */

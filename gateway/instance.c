@@ -16,6 +16,7 @@ enum { HEADER_BYTES = 1024, SCRATCH_BYTES = 256 * 1024 };
 #define PING_US TIME_S(1)          /* between two pings of one that answers */
 #define PING_AGAIN_US TIME_MS(200) /* of one that has not answered yet, or is not ready */
 #define SILENT_US TIME_S(3)
+#define STILL_US TIME_S(1) /* between two ticks: this process stood still */
 
 STAT(wire_late_replies_total, counter, "Replies that nobody waited for any more.");
 STAT(wire_garbage_total, counter, "Frames from actors that are no reply.");
@@ -214,10 +215,22 @@ static void dropped(void *arg)
         ping(instance, time_now_us());
 }
 
+/* What passed while this process stood still is not the actor's silence: its answers may lie in
+ * the socket, which is looked at after the timers. */
+static void forgive_standstill(struct instance *instance, int64_t now_us)
+{
+    int64_t since_us = now_us - instance->ticked_us;
+
+    if (instance->ticked_us != 0 && since_us > STILL_US)
+        instance->answered_us += since_us;
+    instance->ticked_us = now_us;
+}
+
 void instance_tick(struct instance *instance, int64_t now_us)
 {
     int64_t period_us = instance->silent || !instance->ready ? PING_AGAIN_US : PING_US;
 
+    forgive_standstill(instance, now_us);
     if (!instance->connected)
         return;
     if (!instance->silent && now_us - instance->answered_us > SILENT_US) {

@@ -47,6 +47,7 @@ struct instance {
     char missing[INSTANCE_MISSING_BYTES]; /* what it waits for, where it is not ready */
     int64_t answered_us;                  /* the last pong, monotonic */
     int64_t asked_us;                     /* the last ping */
+    int64_t ticked_us;                    /* the last instance_tick(); 0: none yet */
     int64_t ping_id;                      /* of the ping that is not answered; 0: none */
     struct outstanding ends;              /* head and tail of the list of calls */
     unsigned calls;                       /* in the list */

@@ -92,7 +92,7 @@ static void read_path(struct intake *intake)
         intake->check.no_memory = true;
     for (size_t i = 0; i < intake->in->count && count > 0; i++) {
         const struct field *field = &intake->in->fields[i];
-        int at = router_field_at(exchange->method, str_of(field->name));
+        int at = router_field_at(exchange->method, field_name(field));
 
         if (field->place == PLACE_path && at >= 0 && at < count)
             intake->given[i] = text_value(intake, values[at]);
@@ -237,7 +237,7 @@ static void take_members(struct intake *intake)
         const struct field *field = &intake->in->fields[i];
 
         if (field->place == PLACE_body)
-            intake->given[i] = msgpack_member(&intake->body, str_of(field->name));
+            intake->given[i] = msgpack_member(&intake->body, field_name(field));
     }
 }
 

@@ -230,6 +230,7 @@ static void fill_in_times(struct listener_times *times)
         .idle = TIME_S(75),
         .body = TIME_S(10),
         .send = TIME_S(30),
+        .pause = TIME_MS(50),
         .linger = TIME_S(2),
         .fresh = TIME_S(1),
         .body_rate = 1024,
@@ -240,6 +241,7 @@ static void fill_in_times(struct listener_times *times)
     times->idle = times->idle != 0 ? times->idle : standard.idle;
     times->body = times->body != 0 ? times->body : standard.body;
     times->send = times->send != 0 ? times->send : standard.send;
+    times->pause = times->pause != 0 ? times->pause : standard.pause;
     times->linger = times->linger != 0 ? times->linger : standard.linger;
     times->fresh = times->fresh != 0 ? times->fresh : standard.fresh;
     times->body_rate = times->body_rate != 0 ? times->body_rate : standard.body_rate;
@@ -300,6 +302,7 @@ static void lengths_of(const struct listener_times *times, int64_t lengths[PHASE
 #define PHASE_LENGTH_idle(name, time) times->idle,
 #define PHASE_LENGTH_body(name, time) times->body,
 #define PHASE_LENGTH_send(name, time) times->send,
+#define PHASE_LENGTH_pause(name, time) times->pause,
 #define PHASE_LENGTH_linger(name, time) times->linger,
     const int64_t all[] = {PHASES(PHASE_LENGTH)};
 

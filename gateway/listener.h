@@ -17,6 +17,7 @@ struct listener_times {
     int64_t idle;   /* between two requests; 75 s */
     int64_t body;   /* between two looks at how fast a body comes; 10 s */
     int64_t send;   /* between two looks at how fast a client reads; 30 s */
+    int64_t pause;  /* before who was refused because of too many is read again; 50 ms */
     int64_t linger; /* of reading on after an error, so that the client sees the answer; 2 s */
     int64_t fresh;  /* after listener_stop(), for those that have not sent anything yet; 1 s */
     int64_t body_rate; /* of a body that is not complete; 1,024 */

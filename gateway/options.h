@@ -16,7 +16,7 @@
            "clients that may be connected at one time")                                            \
     OPTION(exchanges, number, "LECTERN_EXCHANGES", "8192", 1, 16384, fixed,                        \
            "requests that may be in flight at one time; more are answered 503")                    \
-    OPTION(outstanding, number, "LECTERN_OUTSTANDING", "1024", 1, 16384, fixed,                    \
+    OPTION(outstanding, number, "LECTERN_OUTSTANDING", "2048", 1, 16384, fixed,                    \
            "calls that may be in flight to one actor")                                             \
     OPTION(outstanding_bytes, bytes, "LECTERN_OUTSTANDING_BYTES", "64MiB", 65536, 4294967296,      \
            fixed, "bytes of such calls")                                                           \

@@ -165,6 +165,8 @@ static void reply_fault(struct exchange *exchange, const struct fault *fault,
 {
     struct buffer body;
 
+    if (fault == &fault_busy && exchange->connection != NULL)
+        connection_pause(exchange->connection);
     buffer_init(&body, &exchange->arena, JSON_BYTES);
     if (is_limit(exchange, fault)) {
         buffer_add_format(&body, "{\"error\":\"Rate limit exceeded: %" PRId64 " per 1 minute\"}",

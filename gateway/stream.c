@@ -54,15 +54,19 @@ static int await_client(struct stream *stream)
 {
     struct exchange *exchange = stream->exchange;
 
-    while (exchange->connection != NULL) {
-        size_t waiting = connection_write(exchange->connection, NO_STR);
-
-        if (waiting == 0)
-            return 0;
-        if (waiting == SIZE_MAX || fiber_wait(exchange->trip.deadline_us) != WAKE_DONE)
+    while (exchange->connection != NULL && connection_write(exchange->connection, NO_STR) > 0) {
+        switch (fiber_wait(exchange->trip.deadline_us)) {
+        case WAKE_DONE: /* all was taken, or another piece came */
             break;
+        case WAKE_FAILED:
+            return fail(exchange, domain_down, "the actor was lost");
+        case WAKE_TIMEOUT:
+            return fail(exchange, timeout, "the client is too slow");
+        case WAKE_CANCEL:
+            return fail(exchange, cancelled, "the client left");
+        }
     }
-    return fail(exchange, cancelled, "the client left, or was too slow");
+    return exchange->connection != NULL ? 0 : fail(exchange, cancelled, "the client left");
 }
 
 static int pass_on(struct stream *stream)
@@ -126,7 +130,7 @@ void stream_run(struct exchange *exchange)
     struct stream stream = {.exchange = exchange};
     int error = 0;
 
-    exchange->trip.deadline_us = exchange->begun_us + exchange->setup->options->stream_deadline;
+    exchange->trip.deadline_us = exchange->trip.pieces_deadline_us;
     buffer_init(&stream.text, NULL, PIECE_JSON_BYTES);
     json_pieces_begin(&stream.pieces, &exchange->method->out, &stream.text);
     if (exchange->head->method == HTTP_HEAD) {

@@ -35,11 +35,14 @@ static struct trip *trip_of(struct outstanding *call)
     return (struct trip *)(void *)((char *)call - offsetof(struct trip, call));
 }
 
+/* Of several pieces any may name the kept user. */
 static void keep_header(struct trip *trip, const struct common_reply *reply)
 {
+    struct str user = trip->reply.user;
+
     trip->reply = *reply;
     trip->reply.status = arena_copy(trip->arena, reply->status);
-    trip->reply.user = arena_copy(trip->arena, reply->user);
+    trip->reply.user = reply->user.ptr != NULL ? arena_copy(trip->arena, reply->user) : user;
     trip->reply.validator = arena_copy(trip->arena, reply->validator);
     trip->reply.spent = NO_STR;
     if (reply->rate != NULL) {
@@ -138,12 +141,21 @@ static size_t credit_of(const struct method *method)
                                        : (size_t)TRIP_CREDIT_BYTES;
 }
 
+/* The actor is told how long the whole may take; how long we wait for its beginning is our matter.
+ */
+static int64_t budget_ms(const struct trip *trip)
+{
+    int64_t ends_us = takes_pieces(trip->method) ? trip->pieces_deadline_us : trip->deadline_us;
+    int64_t left_us = ends_us - time_now_us();
+
+    return left_us > 0 ? (left_us + TIME_MS(1) - 1) / TIME_MS(1) : 1;
+}
+
 static int send_to(struct trip *trip, struct instance *instance)
 {
-    int64_t left_us = trip->deadline_us - time_now_us();
     struct common_request request = {
         .method = str_of(trip->method->name),
-        .budget = left_us > 0 ? (left_us + TIME_MS(1) - 1) / TIME_MS(1) : 1,
+        .budget = budget_ms(trip),
         .user = trip->user,
         .client = trip->client,
         .by_client = trip->by_client,
@@ -250,14 +262,15 @@ static int attempt(struct trip *trip, bool *again)
     }
     if (wait(trip) != 0)
         return -1;
-    if (trip->first != NULL)
-        return 0;
     if (trip->state == TRIP_LOST) {
+        drop_pieces(trip); /* nobody has seen them */
         *again = !trip->writes;
         if (trip->writes)
             return fail(trip, outcome_unknown, "the actor was lost");
         return fail(trip, domain_down, "the actor was lost");
     }
+    if (trip->first != NULL)
+        return 0;
     if (judge(trip) != 0)
         return fail_judged(trip);
     *again = trip->fault == &fault_leaving;
@@ -274,7 +287,7 @@ int trip_run(struct trip *trip)
         failure_clear(&trip->failure);
         trip->fault = NULL;
         trip->state = TRIP_AWAY;
-        trip->reply.status = NO_STR;
+        trip->reply.status = trip->reply.user = NO_STR;
         result = attempt(trip, &again);
         if (!again || tries == TRIES_MOST || time_now_us() >= trip->deadline_us)
             return result;

@@ -20,7 +20,8 @@ struct trip {
     struct str trace;            /* the request's id */
     struct str affinity;         /* by which the instance is chosen; may be absent */
     bool writes;                 /* it must not be sent twice */
-    int64_t deadline_us;         /* monotonic */
+    int64_t deadline_us;         /* monotonic; of the reply, or of its next piece */
+    int64_t pieces_deadline_us;  /* of the whole, where it comes in pieces */
     struct arena *arena;         /* what came back lives there */
 
     struct failure failure;    /* why there is no reply */

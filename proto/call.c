@@ -52,6 +52,11 @@ void call_scope_next(struct call *call)
     call->ends = NULL;
 }
 
+struct arena *call_lasting(struct call *call)
+{
+    return call->in_scope ? &call->outer_arena : &call->arena;
+}
+
 void call_scope_keep(struct call *call)
 {
     struct call_end **last = &call->ends;

@@ -64,6 +64,9 @@ int call_on_end(struct call *call, void (*run)(void *arg), void *arg) MUST;
  * one is opened. For work in parts that must not pile up. */
 void call_scope_next(struct call *call);
 
+/* Memory that lasts as long as the call, also within a scope. */
+struct arena *call_lasting(struct call *call);
+
 /* Closes the open scope, if there is one; what it holds stays until the call ends. */
 void call_scope_keep(struct call *call);
 

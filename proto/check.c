@@ -319,7 +319,7 @@ static void check_any(struct check *check, const struct field *field, const msgp
         return;
     }
     if (field->document && check->bytes.ptr != NULL) {
-        *member = msgpack_find(check->bytes, str_of(field->name));
+        *member = msgpack_find(check->bytes, field_name(field));
         return;
     }
     buffer_init(&bytes, check->arena, WIRE_MOST_BODY_BYTES);
@@ -460,7 +460,7 @@ static void check_member(struct check *check, const struct field *field,
     set_absent(field, member);
     if (value != NULL && value->type == MSGPACK_OBJECT_NIL && optional)
         value = NULL;
-    push(check, str_of(field->name), 0);
+    push(check, field_name(field), 0);
     if (value != NULL)
         check_value(check, field, value, member);
     else if (field->standard != NULL)
@@ -499,7 +499,7 @@ void check_record(struct check *check, const struct record *record, const msgpac
     for (size_t i = 0; i < record->count; i++) {
         const struct field *field = &record->fields[i];
 
-        check_member(check, field, msgpack_member(map, str_of(field->name)), values, map);
+        check_member(check, field, msgpack_member(map, field_name(field)), values, map);
     }
 }
 
@@ -508,7 +508,7 @@ void check_inputs(struct check *check, const struct record *in, const msgpack_ob
 {
     check->body = map;
     for (size_t i = 0; i < in->count; i++)
-        check_field(check, &in->fields[i], msgpack_member(map, str_of(in->fields[i].name)), values);
+        check_field(check, &in->fields[i], msgpack_member(map, field_name(&in->fields[i])), values);
 }
 
 struct str check_detail(struct check *check)

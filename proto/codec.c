@@ -535,7 +535,7 @@ static void encode_record(msgpack_packer *packer, const struct record *record, c
 
         if (!present(field, values))
             continue;
-        pack_str(packer, str_of(field->name));
+        pack_str(packer, field_name(field));
         encode_member(packer, field, values);
     }
 }

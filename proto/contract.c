@@ -37,12 +37,8 @@
 #define FIELD_TYPE_list(record) TYPE_list, &IN_DOMAIN_RECORD(record)
 #define FIELD_ROW(...) FIELD_ROW_(__VA_ARGS__)
 #define FIELD_ROW_(type_, record_, name_, prose_, ...)                                             \
-    {.name = #name_,                                                                               \
-     .type = type_,                                                                                \
-     .record = record_,                                                                            \
-     .offset = offsetof(self, name_),                                                              \
-     .prose = prose_,                                                                              \
-     ##__VA_ARGS__},
+    {NAMED(#name_),   .type = type_, .record = record_, .offset = offsetof(self, name_),           \
+     .prose = prose_, ##__VA_ARGS__},
 
 /* A field array ends with a row without a name, so that an empty one is an array too. */
 #define LAST_FIELD                                                                                 \

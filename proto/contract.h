@@ -67,6 +67,7 @@ enum rate {
 
 struct field {
     const char *name; /* on the wire, in JSON, and the struct's member */
+    size_t name_len;  /* its bytes */
     enum field_type type;
     enum place place;            /* of an input */
     enum need need;              /* of an input; an optional one without `standard` may be absent */
@@ -190,6 +191,14 @@ const struct record *contract_record(const char *domain, const char *name);
 
 /* Fills the tables. Call once, first thing in main(). */
 void contract_open(void);
+
+/* The first members of a field's row. */
+#define NAMED(literal) .name = literal, .name_len = sizeof(literal) - 1
+
+static inline struct str field_name(const struct field *field)
+{
+    return (struct str){field->name, field->name_len};
+}
 
 /* The message of that wire name (`user.session`), or NULL. */
 const struct method *contract_method(struct str name);

@@ -1,8 +1,9 @@
 /* JSON of an output that comes in pieces.
  *
  * Members come in the order of their rows. A list goes on over pieces until a later member begins;
- * where a list's items end with a list of their own, that one goes on too: an item without its
- * record's first member adds to the item before it. So at any time at most two lists are open. */
+ * where a list's items end with a list of their own, that one goes on too: an item without the
+ * first of its record's members that always are there adds to the item before it. So at any time at
+ * most two lists are open. */
 #include "json.h"
 
 static const struct field *last_field(const struct record *record)
@@ -14,6 +15,18 @@ static const struct field *last_field(const struct record *record)
 static bool is_open_ended(const struct record *record)
 {
     return last_field(record)->type == TYPE_list;
+}
+
+/* Whether it is the rest of the item before it. */
+static bool is_rest(const struct record *record, const msgpack_object *item)
+{
+    for (size_t i = 0; i < record->count; i++) {
+        const struct field *field = &record->fields[i];
+
+        if (!field->nullable && field->need == NEED_required)
+            return msgpack_member(item, field_name(field)) == NULL;
+    }
+    return false;
 }
 
 static void close_item(struct json_pieces *pieces, struct buffer *out)
@@ -76,7 +89,7 @@ static int add_item(struct json_pieces *pieces, struct buffer *out, const struct
 
     if (item->type != MSGPACK_OBJECT_MAP)
         return -1;
-    if (is_open_ended(record) && msgpack_member(item, str_of(record->fields[0].name)) == NULL)
+    if (is_open_ended(record) && is_rest(record, item))
         return pieces->in_item
                    ? add_inner(pieces, out, last->record, msgpack_member(item, str_of(last->name)))
                    : -1;
@@ -152,7 +165,7 @@ int json_pieces_add(struct json_pieces *pieces, struct buffer *out, const msgpac
     if (map->type != MSGPACK_OBJECT_MAP)
         return -1;
     for (size_t i = 0; i < record->count; i++) {
-        const msgpack_object *value = msgpack_member(map, str_of(record->fields[i].name));
+        const msgpack_object *value = msgpack_member(map, field_name(&record->fields[i]));
 
         if (value != NULL && add_member(pieces, out, i, value) != 0)
             return -1;

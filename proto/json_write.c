@@ -2,7 +2,9 @@
 #include "base/time.h"
 #include "json.h"
 #include "text.h"
+#include <endian.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,19 +28,54 @@ static void write_escape(struct buffer *out, unsigned char c)
     }
 }
 
+enum { WORD_BYTES = 8 };
+
+#define EACH_BYTE(value) (UINT64_MAX / 0xFF * (value))
+
+/* Marks the lowest byte of a word that is less than `least` (at most 0x80) in its highest bit; 0
+ * where none is. Bytes above it may be marked by mistake. */
+static uint64_t mark_below(uint64_t word, unsigned char least)
+{
+    return (word - EACH_BYTE(least)) & ~word & EACH_BYTE(0x80);
+}
+
+static uint64_t mark_escapes(const char *at)
+{
+    uint64_t word;
+
+    memcpy(&word, at, WORD_BYTES);
+    word = le64toh(word);
+    return mark_below(word, 0x20) | mark_below(word ^ EACH_BYTE('"'), 1) |
+           mark_below(word ^ EACH_BYTE('\\'), 1);
+}
+
+/* Where the first byte stands that needs an escape, or the end; most texts have few. */
+static const char *find_escape(const char *at, const char *end)
+{
+    for (; end - at >= WORD_BYTES; at += WORD_BYTES) {
+        uint64_t marks = mark_escapes(at);
+
+        if (marks != 0)
+            return at + __builtin_ctzll(marks) / CHAR_BIT;
+    }
+    while (at < end && !needs_escape((unsigned char)*at))
+        at++;
+    return at;
+}
+
 /* Well-formed UTF-8 with its escapes. */
 static void write_valid(struct buffer *out, struct str text)
 {
-    size_t from = 0;
+    const char *at = text.ptr, *end = text.ptr + text.len;
 
-    for (size_t i = 0; i < text.len; i++) {
-        if (!needs_escape((unsigned char)text.ptr[i]))
-            continue;
-        buffer_add(out, text.ptr + from, i - from);
-        write_escape(out, (unsigned char)text.ptr[i]);
-        from = i + 1;
+    while (at < end) {
+        const char *escape = find_escape(at, end);
+
+        buffer_add(out, at, (size_t)(escape - at));
+        if (escape < end)
+            write_escape(out, (unsigned char)*escape++);
+        at = escape;
     }
-    buffer_add(out, text.ptr + from, text.len - from);
 }
 
 void json_write_str(struct buffer *out, struct str text)
@@ -260,8 +297,9 @@ void json_write_name(struct buffer *out, const struct field *field, bool first)
 {
     if (!first)
         buffer_add_char(out, ',');
-    json_write_str(out, str_of(field->name));
-    buffer_add_char(out, ':');
+    buffer_add_char(out, '"');
+    buffer_add_str(out, field_name(field)); /* a word of C: nothing in it needs an escape */
+    buffer_add_text(out, "\":");
 }
 
 int json_write_members(struct buffer *out, const struct record *record, size_t count,
@@ -271,7 +309,7 @@ int json_write_members(struct buffer *out, const struct record *record, size_t c
 
     for (size_t i = 0; i < count; i++) {
         const struct field *field = &record->fields[i];
-        const msgpack_object *value = msgpack_member(map, str_of(field->name));
+        const msgpack_object *value = msgpack_member(map, field_name(field));
 
         if (value == NULL && field->need == NEED_optional && !field->nullable)
             continue;
@@ -289,7 +327,7 @@ int json_write_record(struct buffer *out, const struct record *record, const msg
         return -1;
     if (record_is_bare(record))
         return json_write_field(out, &record->fields[0],
-                                msgpack_member(map, str_of(record->fields[0].name)));
+                                msgpack_member(map, field_name(&record->fields[0])));
     buffer_add_char(out, '{');
     if (json_write_members(out, record, record->count, map) != 0)
         return -1;

@@ -3,10 +3,10 @@
  * A socket's descriptor says "look" once for each batch of what its I/O thread tells it, and
  * whoever sends or receives takes that in without knowing. So each use of a socket sets `look`;
  * before the loop sleeps, ZMQ_EVENTS is read of each such socket, and where something can be read
- * an idle watcher keeps the loop awake; after the poll, a check watcher takes up to 64 messages of
- * a socket that has to be looked at. The descriptor's own callback takes nothing. Where receiving
- * said that there is nothing left, everything is known, and until the next use the descriptor
- * speaks again.
+ * an idle watcher keeps the loop awake; after the poll, a check watcher takes up to 1,024 messages
+ * of a socket that has to be looked at. The descriptor's own callback takes nothing. Where
+ * receiving said that there is nothing left, everything is known, and until the next use the
+ * descriptor speaks again.
  *
  * What was posted is sent before that look, in one go: a message alone wakes the I/O thread, those
  * behind it find it awake.
@@ -28,7 +28,7 @@
 
 enum {
     POSTS_MOST = 16,   /* wait for the turn's end; then they go, so that the peer can begin */
-    TAKE_MOST = 64,    /* messages a turn */
+    TAKE_MOST = 1024,  /* messages a turn */
     FRAMES_MOST = 4,   /* routing id, delimiter, header, body */
     LINGER_MS = 2000,  /* of a closed socket */
     RECONNECT_MS = 10, /* the first retry */

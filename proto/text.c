@@ -34,9 +34,20 @@ static size_t utf8_sequence(const unsigned char *at, const unsigned char *end)
     return length;
 }
 
-/* Skips ASCII eight bytes at a time. */
+/* Whether 32 bytes are ASCII. */
+static bool block_is_ascii(const unsigned char *at)
+{
+    uint64_t words[4];
+
+    memcpy(words, at, sizeof(words));
+    return ((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080u) == 0;
+}
+
+/* Skips ASCII, many bytes at a time. */
 static const unsigned char *skip_ascii(const unsigned char *at, const unsigned char *end)
 {
+    while (end - at >= 32 && block_is_ascii(at))
+        at += 32;
     while (end - at >= 8) {
         uint64_t word;
 

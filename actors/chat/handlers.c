@@ -8,18 +8,11 @@
 
 /* ---- get_chat_messages ---- */
 
-STATEMENT(list_chat_messages, WITH_ME
-          ", page as (select said.*, count(*) over () as list_found,"
-          "                  sum(octet_length(content)) over (order by list_time, list_id"
-          "                      rows between unbounded preceding and 1 preceding) as before"
-          "             from me cross join lateral"
-          "                  (select id as list_id, created_at as list_time, role, content"
-          "                     from chat_messages"
-          "                    where user_id = me.id and insight_id = $6"
-          "                      and (created_at, id) > ($2, $3)"
-          "                    order by created_at, id limit $4) as said)"
-          " select me.id as user_id, me.kept, page.*, list_id as id, list_time as timestamp"
-          "   from me left join page on coalesce(before, 0) < $5 order by list_time, list_id");
+LIST_STATEMENT(list_chat_messages, "list_id as id, role, content, list_time as timestamp",
+               "select id as list_id, created_at as list_time, role, content,"
+               "       octet_length(content) as list_size from chat_messages"
+               " where user_id = me.id and insight_id = $6 and (created_at, id) > ($2, $3)"
+               " order by created_at, id limit $4");
 
 int chat_get_chat_messages(struct call *call, const struct chat_get_chat_messages_in *in,
                            struct chat_get_chat_messages_out *out)
@@ -41,7 +34,7 @@ int chat_get_chat_messages(struct call *call, const struct chat_get_chat_message
 
 /* ---- clear_chat_messages ---- */
 
-STATEMENT_WRITE(clear_chat_messages, WITH_ME
+STATEMENT_WRITE(clear_chat_messages, WITH_ME_LOCKED
                 ", gone as (delete from chat_messages using me"
                 "            where user_id = me.id and insight_id = $2 returning 1),"
                 " forgotten as (delete from insight_chat_summaries using me"
@@ -62,20 +55,15 @@ int chat_clear_chat_messages(struct call *call, const struct chat_clear_chat_mes
 
 /* ---- get_standalone_chats ---- */
 
-STATEMENT(list_chats, WITH_ME
-          ", page as (select chat.*, count(*) over () as list_found,"
-          "                  sum(octet_length(passage_text)) over ("
-          "                      order by list_time desc, list_id desc"
-          "                      rows between unbounded preceding and 1 preceding) as before"
-          "             from me cross join lateral"
-          "                  (select id as list_id, updated_at as list_time, title,"
-          "                          passage_reference, passage_text, created_at"
-          "                     from standalone_chats"
-          "                    where user_id = me.id and (updated_at, id) < ($2, $3)"
-          "                    order by updated_at desc, id desc limit $4) as chat)"
-          " select me.id as user_id, me.kept, page.*, list_id as id, list_time as updated_at"
-          "   from me left join page on coalesce(before, 0) < $5"
-          "  order by list_time desc, list_id desc");
+LIST_STATEMENT(list_chats,
+               "list_id as id, title, passage_reference, passage_text, created_at,"
+               " list_time as updated_at",
+               "select id as list_id, updated_at as list_time, title, passage_reference,"
+               "       passage_text, created_at,"
+               "       octet_length(coalesce(passage_text, '')) as list_size"
+               "  from standalone_chats"
+               " where user_id = me.id and (updated_at, id) < ($2, $3)"
+               " order by updated_at desc, id desc limit $4");
 
 int chat_get_standalone_chats(struct call *call, const struct chat_get_standalone_chats_in *in,
                               struct chat_get_standalone_chats_out *out)
@@ -96,19 +84,14 @@ int chat_get_standalone_chats(struct call *call, const struct chat_get_standalon
 
 /* ---- get_standalone_chat_messages ---- */
 
-STATEMENT(list_standalone_chat_messages, WITH_ME
-          ", page as (select said.*, count(*) over () as list_found,"
-          "                  sum(octet_length(content)) over (order by list_time, list_id"
-          "                      rows between unbounded preceding and 1 preceding) as before"
-          "             from me join standalone_chats as chat"
-          "                       on chat.id = $6 and chat.user_id = me.id"
-          "                  cross join lateral"
-          "                  (select id as list_id, created_at as list_time, role, content"
-          "                     from standalone_chat_messages"
-          "                    where chat_id = chat.id and (created_at, id) > ($2, $3)"
-          "                    order by created_at, id limit $4) as said)"
-          " select me.id as user_id, me.kept, page.*, list_id as id, list_time as timestamp"
-          "   from me left join page on coalesce(before, 0) < $5 order by list_time, list_id");
+LIST_STATEMENT(list_standalone_chat_messages,
+               "list_id as id, role, content, list_time as timestamp",
+               "select said.* from standalone_chats as chat cross join lateral"
+               " (select id as list_id, created_at as list_time, role, content,"
+               "         octet_length(content) as list_size from standalone_chat_messages"
+               "   where chat_id = chat.id and (created_at, id) > ($2, $3)"
+               "   order by created_at, id limit $4) as said"
+               " where chat.id = $6 and chat.user_id = me.id");
 
 int chat_get_standalone_chat_messages(struct call *call,
                                       const struct chat_get_standalone_chat_messages_in *in,
@@ -132,7 +115,7 @@ int chat_get_standalone_chat_messages(struct call *call,
 /* ---- delete_standalone_chat ---- */
 
 /* Its messages go with it, by their foreign key. */
-STATEMENT_WRITE(delete_chat, WITH_ME
+STATEMENT_WRITE(delete_chat, WITH_ME_LOCKED
                 ", gone as (delete from standalone_chats as chat using me"
                 "            where user_id = me.id and chat.id = $2 returning chat.id),"
                 " forgotten as (delete from conversation_summaries using gone"
@@ -153,5 +136,5 @@ int chat_delete_standalone_chat(struct call *call, const struct chat_delete_stan
     return 0;
 }
 
-const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 6, .open = chat_open,
+const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 8, .open = chat_open,
                                      .close = llm_close};

@@ -10,11 +10,11 @@
 /* ---- save_definition ---- */
 
 /* Links what is stored for the word and verse; the user's own comes before everybody's. */
-STATEMENT_WRITE(find_definition, WITH_ME
+STATEMENT_WRITE(find_definition, WITH_ME_LOCKED
                 ", known as (select saved_definitions.id, definition, biblical_usage,"
                 "                   original_language"
                 "              from me join saved_definitions"
-                "                on me.id is not null and word = $2 and passage_reference = $3"
+                "                on word = $2 and passage_reference = $3"
                 "               and md5(verse_text) = md5($4)"
                 "               and coalesce(imported_by, 0) in (0, me.id) and verse_text = $4"
                 "             order by imported_by limit 1),"
@@ -24,13 +24,12 @@ STATEMENT_WRITE(find_definition, WITH_ME
 
 /* Stores it, for everybody or ($8) as the user's own, and links it. No id: one of that word,
  * reference and MD5 is there. */
-STATEMENT_WRITE(make_definition, WITH_ME
+STATEMENT_WRITE(make_definition, WITH_ME_LOCKED
                 ", made as (insert into saved_definitions (word, passage_reference, verse_text,"
                 "                       definition, biblical_usage, original_language,"
                 "                       imported_by)"
                 "           select $2, $3, $4, $5, $6, $7, case when $8 then me.id end"
-                "             from me where me.id is not null"
-                "           on conflict do nothing returning id),"
+                "             from me on conflict do nothing returning id),"
                 " linked as (insert into user_definitions (user_id, definition_id)"
                 "            select me.id, made.id from me, made)"
                 " select me.id as user_id, me.kept, made.id from me left join made on true");
@@ -97,16 +96,15 @@ int definition_save_definition(struct call *call, const struct definition_save_d
 
 /* ---- link_definition_to_user ---- */
 
-STATEMENT_WRITE(link_definition,
-                WITH_ME ", known as (select saved_definitions.id from me join saved_definitions"
-                        "                on saved_definitions.id = $2"
-                        "               and (imported_by is null or imported_by = me.id)"
-                        "             where me.id is not null),"
-                        " linked as (insert into user_definitions (user_id, definition_id)"
-                        "            select me.id, known.id from me, known"
-                        "            on conflict do nothing returning 1)"
-                        " select me.id as user_id, me.kept, exists (select from known) as known,"
-                        "        exists (select from linked) as linked from me");
+STATEMENT_WRITE(link_definition, WITH_ME_LOCKED
+                ", known as (select saved_definitions.id from me join saved_definitions"
+                "                on saved_definitions.id = $2"
+                "               and (imported_by is null or imported_by = me.id)),"
+                " linked as (insert into user_definitions (user_id, definition_id)"
+                "            select me.id, known.id from me, known"
+                "            on conflict do nothing returning 1)"
+                " select me.id as user_id, me.kept, exists (select from known) as known,"
+                "        exists (select from linked) as linked from me");
 
 int definition_link_definition_to_user(struct call *call,
                                        const struct definition_link_definition_to_user_in *in,
@@ -124,26 +122,20 @@ int definition_link_definition_to_user(struct call *call,
 
 /* ---- get_user_definitions ---- */
 
-STATEMENT(list_definitions, WITH_ME
-          ", page as (select definition_id as list_id, link.created_at as list_time,"
-          "                  count(*) over () as list_found,"
-          "                  word, passage_reference, verse_text, definition, biblical_usage, "
-          "original_language,"
-          "                  sum(octet_length(verse_text) + octet_length(definition)"
-          "                      + octet_length(biblical_usage)"
-          "                      + octet_length(original_language))"
-          "                    over (order by link.created_at desc, definition_id desc rows"
-          "                          between unbounded preceding and 1 preceding) as before"
-          "             from me cross join lateral"
-          "                  (select definition_id, created_at from user_definitions"
-          "                    where user_id = me.id and (created_at, definition_id) < ($2, $3)"
-          "                    order by created_at desc, definition_id desc limit $4) as link"
-          "             join saved_definitions on saved_definitions.id = definition_id)"
-          " select me.id as user_id, me.kept, list_id, list_time, list_found,"
-          "        list_id::text as id, word, passage_reference, verse_text, definition,"
-          "        biblical_usage, original_language, list_time as timestamp"
-          "   from me left join page on coalesce(before, 0) < $5"
-          "  order by list_time desc, list_id desc");
+LIST_STATEMENT(list_definitions,
+               "list_id::text as id, word, passage_reference, verse_text, definition,"
+               " biblical_usage, original_language, list_time as timestamp",
+               "select definition_id as list_id, created_at as list_time, saved.* from"
+               " (select definition_id, created_at from user_definitions"
+               "   where user_id = me.id and (created_at, definition_id) < ($2, $3)"
+               "   order by created_at desc, definition_id desc limit $4) as link"
+               " cross join lateral"
+               " (select word, passage_reference, verse_text, definition, biblical_usage,"
+               "         original_language,"
+               "         octet_length(verse_text) + octet_length(definition)"
+               "         + octet_length(biblical_usage) + octet_length(original_language)"
+               "           as list_size"
+               "    from saved_definitions where id = definition_id offset 0) as saved");
 
 static int fill_history(const struct list *list, const struct rows *rows,
                         struct definition_get_user_definitions_out *out)
@@ -197,5 +189,5 @@ int definition_clear_user_definitions(struct call *call,
     return out->message.ptr != NULL ? 0 : fail(call, busy, "no memory for the message");
 }
 
-const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 6, .open = definition_open,
+const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 8, .open = definition_open,
                                      .close = llm_close};

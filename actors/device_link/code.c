@@ -208,15 +208,12 @@ int device_link_revoke_user_codes(struct call *call,
                                   struct device_link_revoke_user_codes_out *out)
 {
     struct rows rows;
-    char text[64];
-    int len;
 
     (void)in;
     if (db_query_as_user(call, &revoke_codes, NO_PARAMS, &rows) != 0)
         return -1;
     out->count = row_i64(&rows, 0, "count");
-    len = snprintf(text, sizeof(text), "Revoked %" PRId64 " pending link codes", out->count);
-    out->message = arena_copy(&call->arena, (struct str){text, (size_t)len});
+    out->message = arena_format(&call->arena, "Revoked %" PRId64 " pending link codes", out->count);
     return out->message.ptr != NULL ? 0 : fail(call, busy, "no memory left in the call");
 }
 

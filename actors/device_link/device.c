@@ -66,23 +66,18 @@ int device_link_create_or_update_device(struct call *call,
 /* ---- the list ---- */
 
 /* Rows of the service before may lack a type or a time. */
-STATEMENT(find_devices,
-          WITH_ME ","
-                  " device as (select user_devices.id, device_name, user_agent,"
-                  "                   coalesce(device_type, 'unknown') as device_type,"
-                  "                   coalesce(user_devices.created_at, 'epoch') as created_at,"
-                  "                   coalesce(last_active, created_at, 'epoch') as last_active"
-                  "              from me join user_devices on user_id = me.id),"
-                  " page as (select device.*, last_active as list_time, id as list_id,"
-                  "                 count(*) over () as list_found,"
-                  "                 sum(octet_length(user_agent)) over (order by last_active desc,"
-                  "                     id desc rows between unbounded preceding"
-                  "                     and 1 preceding) as before"
-                  "            from device where (last_active, id) < ($2, $3)"
-                  "           order by last_active desc, id desc limit $4)"
-                  " select me.id as user_id, me.kept, page.*"
-                  "   from me left join page on coalesce(before, 0) < $5"
-                  "  order by list_time desc, list_id desc");
+LIST_STATEMENT(find_devices,
+               "list_id as id, device_name, device_type, user_agent, created_at,"
+               " list_time as last_active",
+               "select id as list_id, last_active as list_time, device.*,"
+               "       octet_length(coalesce(user_agent, '')) as list_size"
+               "  from (select user_devices.id, device_name, user_agent,"
+               "               coalesce(device_type, 'unknown') as device_type,"
+               "               coalesce(user_devices.created_at, 'epoch') as created_at,"
+               "               coalesce(last_active, created_at, 'epoch') as last_active"
+               "          from user_devices where user_id = me.id) as device"
+               " where (last_active, id) < ($2, $3)"
+               " order by last_active desc, id desc limit $4");
 
 int device_link_get_user_devices(struct call *call,
                                  const struct device_link_get_user_devices_in *in,

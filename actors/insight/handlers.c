@@ -10,11 +10,11 @@
 /* ---- save_insight ---- */
 
 /* Links what is stored for the passage; the user's own comes before everybody's. */
-STATEMENT_WRITE(find_insight, WITH_ME
+STATEMENT_WRITE(find_insight, WITH_ME_LOCKED
                 ", known as (select saved_insights.id, historical_context,"
                 "                   theological_significance, practical_application"
                 "              from me join saved_insights"
-                "                on me.id is not null and passage_reference = $2"
+                "                on passage_reference = $2"
                 "               and md5(passage_text) = md5($3)"
                 "               and coalesce(imported_by, 0) in (0, me.id) and passage_text = $3"
                 "             order by imported_by limit 1),"
@@ -24,13 +24,12 @@ STATEMENT_WRITE(find_insight, WITH_ME
 
 /* Stores it, for everybody or ($7) as the user's own, and links it. No id: one of that reference
  * and MD5 is there. */
-STATEMENT_WRITE(make_insight, WITH_ME
+STATEMENT_WRITE(make_insight, WITH_ME_LOCKED
                 ", made as (insert into saved_insights (passage_reference, passage_text,"
                 "                       historical_context, theological_significance,"
                 "                       practical_application, imported_by)"
                 "           select $2, $3, $4, $5, $6, case when $7 then me.id end"
-                "             from me where me.id is not null"
-                "           on conflict do nothing returning id),"
+                "             from me on conflict do nothing returning id),"
                 " linked as (insert into user_insights (user_id, insight_id)"
                 "            select me.id, made.id from me, made)"
                 " select me.id as user_id, me.kept, made.id from me left join made on true");
@@ -94,16 +93,15 @@ int insight_save_insight(struct call *call, const struct insight_save_insight_in
 
 /* ---- link_insight_to_user ---- */
 
-STATEMENT_WRITE(link_insight,
-                WITH_ME ", known as (select saved_insights.id from me join saved_insights"
-                        "                on saved_insights.id = $2"
-                        "               and (imported_by is null or imported_by = me.id)"
-                        "             where me.id is not null),"
-                        " linked as (insert into user_insights (user_id, insight_id)"
-                        "            select me.id, known.id from me, known"
-                        "            on conflict do nothing returning 1)"
-                        " select me.id as user_id, me.kept, exists (select from known) as known,"
-                        "        exists (select from linked) as linked from me");
+STATEMENT_WRITE(link_insight, WITH_ME_LOCKED
+                ", known as (select saved_insights.id from me join saved_insights"
+                "                on saved_insights.id = $2"
+                "               and (imported_by is null or imported_by = me.id)),"
+                " linked as (insert into user_insights (user_id, insight_id)"
+                "            select me.id, known.id from me, known"
+                "            on conflict do nothing returning 1)"
+                " select me.id as user_id, me.kept, exists (select from known) as known,"
+                "        exists (select from linked) as linked from me");
 
 int insight_link_insight_to_user(struct call *call,
                                  const struct insight_link_insight_to_user_in *in,
@@ -121,26 +119,20 @@ int insight_link_insight_to_user(struct call *call,
 
 /* ---- get_user_insights ---- */
 
-STATEMENT(list_insights, WITH_ME
-          ", page as (select insight_id as list_id, link.created_at as list_time,"
-          "                  count(*) over () as list_found,"
-          "                  passage_reference as reference, passage_text as text,"
-          "                  historical_context, theological_significance, practical_application,"
-          "                  sum(octet_length(passage_text) + octet_length(historical_context)"
-          "                      + octet_length(theological_significance)"
-          "                      + octet_length(practical_application))"
-          "                    over (order by link.created_at desc, insight_id desc rows"
-          "                          between unbounded preceding and 1 preceding) as before"
-          "             from me cross join lateral"
-          "                  (select insight_id, created_at from user_insights"
-          "                    where user_id = me.id and (created_at, insight_id) < ($2, $3)"
-          "                    order by created_at desc, insight_id desc limit $4) as link"
-          "             join saved_insights on saved_insights.id = insight_id)"
-          " select me.id as user_id, me.kept, list_id, list_time, list_found,"
-          "        list_id::text as id, reference, text, historical_context,"
-          "        theological_significance, practical_application, list_time as timestamp"
-          "   from me left join page on coalesce(before, 0) < $5"
-          "  order by list_time desc, list_id desc");
+LIST_STATEMENT(list_insights,
+               "list_id::text as id, reference, text, historical_context,"
+               " theological_significance, practical_application, list_time as timestamp",
+               "select insight_id as list_id, created_at as list_time, saved.* from"
+               " (select insight_id, created_at from user_insights"
+               "   where user_id = me.id and (created_at, insight_id) < ($2, $3)"
+               "   order by created_at desc, insight_id desc limit $4) as link"
+               " cross join lateral"
+               " (select passage_reference as reference, passage_text as text,"
+               "         historical_context, theological_significance, practical_application,"
+               "         octet_length(passage_text) + octet_length(historical_context)"
+               "         + octet_length(theological_significance)"
+               "         + octet_length(practical_application) as list_size"
+               "    from saved_insights where id = insight_id offset 0) as saved");
 
 static int fill_history(const struct list *list, const struct rows *rows,
                         struct insight_get_user_insights_out *out)
@@ -174,7 +166,7 @@ int insight_get_user_insights(struct call *call, const struct insight_get_user_i
 
 /* ---- clear_user_insights ---- */
 
-STATEMENT_WRITE(clear_insights, WITH_ME
+STATEMENT_WRITE(clear_insights, WITH_ME_LOCKED
                 ", gone as (delete from user_insights using me where user_id = me.id returning 1)"
                 " select me.id as user_id, me.kept, (select count(*) from gone) as gone from me");
 
@@ -191,5 +183,5 @@ int insight_clear_user_insights(struct call *call, const struct insight_clear_us
     return out->message.ptr != NULL ? 0 : fail(call, busy, "no memory for the message");
 }
 
-const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 6, .open = insight_open,
+const struct domain DOMAIN_ITSELF = {DOMAIN_ROWS, .schema_version = 8, .open = insight_open,
                                      .close = llm_close};

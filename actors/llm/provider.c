@@ -164,23 +164,23 @@ void provider_close(struct provider *provider)
 
 /* ---- the breaker ---- */
 
+static bool is_doubtful(const struct provider *provider)
+{
+    return provider->failures >= FAILURES_MOST;
+}
+
 bool provider_may_begin(const struct provider *provider)
 {
-    bool doubtful = provider->failures >= FAILURES_MOST;
-
     return provider->asking < provider->most &&
-           !(doubtful && (provider->probing || time_now_us() < provider->closed_until_us));
+           !(is_doubtful(provider) && time_now_us() < provider->closed_until_us);
 }
 
 bool provider_begin(struct provider *provider)
 {
-    bool doubtful = provider->failures >= FAILURES_MOST;
-    int64_t now_us = time_now_us();
-
-    if (provider->asking >= provider->most || (doubtful && now_us < provider->closed_until_us))
+    if (!provider_may_begin(provider))
         return false;
-    if (doubtful)
-        provider->closed_until_us = now_us + CLOSED_US; /* this one tries, for all */
+    if (is_doubtful(provider))
+        provider->closed_until_us = time_now_us() + CLOSED_US; /* this one tries, for all */
     provider->asking++;
     return true;
 }

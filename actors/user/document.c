@@ -165,7 +165,7 @@ static void init_members(struct members *members, const struct record *record)
     uint32_t count = 0;
 
     for (size_t i = 0; i < record->count; i++) {
-        struct str name = str_of(record->fields[i].name);
+        struct str name = field_name(&record->fields[i]);
 
         members->items[i].key.type = MSGPACK_OBJECT_NIL;
         members->items[i].val.type = MSGPACK_OBJECT_NIL;

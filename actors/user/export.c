@@ -166,7 +166,8 @@ static int fill_page(struct takeout *takeout, const struct rows *rows, const str
 
 /* The lines of a section: `item` has the columns at, id and size of those items that begin at the
  * place or behind it; `message` those of an item's messages. $2 and $3 are the item's place, $4 and
- * $5 the message's, $6 lines at most, $7 bytes. An item stands before its messages, as one of the
+ * $5 the message's, $6 lines at most (and one item more, because the first may have been sent), $7
+ * bytes. An item stands before its messages, as one of the
  * year 1 with the id 0. What is behind its limit is not looked at; texts are taken only once it is
  * known which lines there will be. */
 #define LINES(item, message)                                                                       \
@@ -195,7 +196,8 @@ STATEMENT(
         "               + octet_length(practical_application)"
         "          from saved_insights where saved_insights.id = insight_id) as size"
         "  from me join user_insights on user_id = me.id"
-        " where (created_at, insight_id) >= ($2, $3) order by created_at, insight_id limit $6",
+        " where (created_at, insight_id) >= ($2, $3) order by created_at, insight_id"
+        " limit $6 + 1",
         "select created_at, chat_messages.id, octet_length(content)"
         "  from chat_messages"
         " where user_id = (select me.id from me) and insight_id = item.id"
@@ -223,7 +225,7 @@ STATEMENT(
         "       coalesce(octet_length(passage_text), 0) as size"
         "  from me join standalone_chats on user_id = me.id"
         " where (created_at, standalone_chats.id) >= ($2, $3)"
-        " order by created_at, standalone_chats.id limit $6",
+        " order by created_at, standalone_chats.id limit $6 + 1",
         "select created_at, standalone_chat_messages.id, octet_length(content)"
         "  from standalone_chat_messages"
         " where chat_id = item.id"

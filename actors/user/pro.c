@@ -24,17 +24,12 @@ int user_set_pro_subscription(struct call *call, const struct user_set_pro_subsc
 
 /* ---- get_pro_users ---- */
 
-/* The place in the list is the id alone. */
+/* The place in the list is the id alone, and a page is bounded by its rows. */
 STATEMENT(pro_users,
-          "with page as (select id, anonymous_id, coalesce(created_at, 'epoch') as created_at,"
-          "                     count(*) over () as list_found,"
-          "                     sum(100) over (order by id rows between unbounded preceding"
-          "                                                         and 1 preceding) as before"
-          "                from (select id, anonymous_id, created_at from users"
-          "                       where pro_subscription and id > $1 order by id limit $2) as pro)"
-          " select anonymous_id, created_at, list_found, timestamptz 'epoch' as list_time,"
-          "        id as list_id"
-          "   from page where coalesce(before, 0) < $3 order by id");
+          "select *, sum(100) over (rows unbounded preceding) as list_bytes"
+          "  from (select anonymous_id, coalesce(created_at, 'epoch') as created_at, id as list_id,"
+          "               timestamptz 'epoch' as list_time"
+          "          from users where pro_subscription and id > $1 order by id limit $2) as pro");
 
 int user_get_pro_users(struct call *call, const struct user_get_pro_users_in *in,
                        struct user_get_pro_users_out *out)
@@ -45,7 +40,7 @@ int user_get_pro_users(struct call *call, const struct user_get_pro_users_in *in
     (void)in;
     list_open(&list, call, LIST_ALL, LIST_OLDEST_FIRST);
     do {
-        struct params params = PARAMS(p_i64(list.id), p_i64(list.rows), p_i64(list.bytes));
+        struct params params = PARAMS(p_i64(list.id), p_i64(list.rows));
 
         if (db_query(call, &pro_users, params, &rows) != 0)
             return -1;

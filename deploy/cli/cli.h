@@ -10,11 +10,13 @@
 #define CLI_COMMANDS(COMMAND)                                                                      \
     COMMAND(send, "send", "send a message straight to an actor and print its answer")              \
     COMMAND(ls, "ls", "list the messages, with what they take, give and fail with")                \
+    COMMAND(user, "user", "give and end pro subscriptions")                                        \
     COMMAND(migrate, "migrate", "bring the database's schema up to date")                          \
     COMMAND(import_bible, "import-bible", "read Bibles into the database")
 
 int cli_send(int argc, char **argv);
 int cli_ls(int argc, char **argv);
+int cli_user(int argc, char **argv);
 int cli_migrate(int argc, char **argv);
 int cli_import_bible(int argc, char **argv);
 

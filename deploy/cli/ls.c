@@ -106,7 +106,8 @@ static void print_method(const struct method *method)
 {
     printf("%s: %s\n", method->name, method->prose);
     print_route(method);
-    printf(", kind %s, for %s\n", kind_names[method->kind], who_names[method->who]);
+    printf(", kind %s, for %s%s\n", kind_names[method->kind], who_names[method->who],
+           method->pieces ? ", gives its answer in pieces to who asks with `credit`" : "");
     print_fields("takes", &method->in, true);
     print_events(method);
     print_fields("gives", &method->out, false);
@@ -152,8 +153,11 @@ static void json_field(struct buffer *out, const struct field *field, bool input
                           field->need == NEED_required ? "true" : "false");
         json_text(out, "default", field->standard);
     } else {
-        buffer_add_format(out, ",\"absent\":\"%s\"", absent_name(field));
+        buffer_add_format(out, ",\"absent\":\"%s\",\"bare\":%s", absent_name(field),
+                          field->bare ? "true" : "false");
     }
+    if (field->document)
+        buffer_add_text(out, ",\"document\":true");
     if (field->most_chars != 0)
         buffer_add_format(out, ",\"most_chars\":%u", field->most_chars);
     if (field->bounded)
@@ -227,7 +231,7 @@ static void json_method(struct buffer *out, const struct method *method)
     json_text(out, "kind", kind_names[method->kind]);
     buffer_add_char(out, ',');
     json_text(out, "for", who_names[method->who]);
-    buffer_add_char(out, ',');
+    buffer_add_format(out, ",\"pieces\":%s,", method->pieces ? "true" : "false");
     json_text(out, "verb", http ? verb_names[method->verb] : NULL);
     buffer_add_text(out, ",\"path\":");
     if (http)

@@ -32,7 +32,7 @@ enum {
 #else
     STACK_BYTES = 64 * 1024,
 #endif
-    POOL_MOST = 256,
+    POOL_MOST = 1024,
     COLORS = 16, /* different places for a stack's top, so that not all share their cache lines */
     COLOR_BYTES = 192,
     NOT_IN_HEAP = UINT32_MAX / 2

@@ -391,7 +391,9 @@ Test(adopt, what_is_only_missing_is_done)
     answers("select count(*) from pg_indexes where tablename = 'user_devices'"
             " and indexdef like '%(user_id, last_active)'",
             "1");
-    answers("select count(*) from pg_indexes where tablename = 'standalone_chat_messages'", "2");
+    answers("select count(*) from pg_indexes where tablename = 'standalone_chat_messages'"
+            " and indexdef like '%(chat_id)'",
+            "1");
     answers("select count(*) from pg_indexes where tablename = 'usage_tracking'"
             " and indexdef like 'CREATE UNIQUE%(user_id, date)'",
             "1");
@@ -403,6 +405,111 @@ Test(adopt, what_is_only_missing_is_done)
             " from pg_constraint where confrelid = 'users'::regclass"
             " and conrelid::regclass::text in ('chat_messages', 'user_devices')",
             "chat_messages c, user_devices c");
+}
+
+Test(adopt, the_whole_list_however_long)
+{
+    struct migrate migrate;
+
+    make_old("a3f7c2e9");
+    postgres_exec(conn,
+                  "do $$ declare gone record; begin"
+                  " for gone in select attrelid::regclass as name, attname from pg_attribute"
+                  " where attrelid in (select oid from pg_class where relkind = 'r'"
+                  " and relnamespace = 'public'::regnamespace and relname <> 'alembic_version')"
+                  " and attnum > 0 loop"
+                  " execute format('alter table %s drop column %I cascade', gone.name,"
+                  " gone.attname); end loop; end $$");
+    migrate = run(MIGRATE_REFUSED);
+    says(&migrate, "\n  column chat_messages.content is missing");
+    says(&migrate, "\n  column users.pro_subscription is missing");
+    says(&migrate, "\n  table users has no primary key (id)");
+    cr_assert_null(strstr(migrate.message, "and more"));
+    nothing_changed("a3f7c2e9");
+}
+
+Test(adopt, what_an_interrupted_attempt_left_is_done_anew)
+{
+    make_old("a3f7c2e9");
+    postgres_exec(conn, "update pg_index set indisvalid = false where indexrelid ="
+                        " 'idx_user_devices_user_active'::regclass;"
+                        "alter table usage_tracking drop constraint uix_user_date;"
+                        "create unique index uix_user_date on usage_tracking (user_id, date);"
+                        "update pg_index set indisvalid = false where indexrelid ="
+                        " 'uix_user_date'::regclass;"
+                        "alter table user_devices drop constraint user_devices_user_id_fkey, add"
+                        " foreign key (user_id) references users on delete cascade not valid");
+    run(MIGRATE_DONE);
+    is_adopted();
+    answers("select count(*) from pg_index where not indisvalid", "0");
+    answers("select count(*) from pg_constraint where not convalidated", "0");
+    answers("select string_agg(indexrelid::regclass || ' ' || indisunique, ', ' order by"
+            " indexrelid::regclass::text) from pg_index where indexrelid::regclass::text in"
+            " ('idx_user_devices_user_active', 'uix_user_date')",
+            "idx_user_devices_user_active false, uix_user_date true");
+}
+
+Test(adopt, a_name_that_something_else_has_does_not_matter)
+{
+    make_old("a3f7c2e9");
+    postgres_exec(conn, "drop index idx_user_devices_user_active;"
+                        "create table idx_user_devices_user_active (id int)");
+    run(MIGRATE_DONE);
+    answers("select count(*) from pg_indexes where tablename = 'user_devices'"
+            " and indexdef like '%(user_id, last_active)'",
+            "1");
+}
+
+/* Adopting while another session holds a lock on a table, for which it waits a tenth of a second.
+ */
+static struct migrate adopt_beside(PGconn *other, const char *lock)
+{
+    struct migration_set set = migrations_embedded();
+    struct migrate migrate = {.conn = conn, .set = set, .lock_wait_ms = 100};
+
+    make_old("d0d22a6e1dc8");
+    postgres_exec(other, lock);
+    cr_assert_eq(migrate_run(&migrate), MIGRATE_BUSY, "%s", migrate.message);
+    says(&migrate, "lock timeout");
+    cr_assert_eq(PQtransactionStatus(conn), PQTRANS_IDLE);
+    return migrate;
+}
+
+Test(adopt, a_table_in_use_is_given_up_and_nothing_changed)
+{
+    PGconn *other = postgres_connect(url);
+
+    adopt_beside(other, "begin; select from conversation_summaries limit 0");
+    nothing_changed("d0d22a6e1dc8");
+    PQfinish(other);
+    run(MIGRATE_DONE);
+    is_adopted();
+}
+
+Test(adopt, a_table_in_use_later_leaves_what_was_before_it)
+{
+    PGconn *other = postgres_connect(url);
+
+    adopt_beside(other, "begin; select from usage_tracking limit 0");
+    answers("select max(version) from lectern_migrations", "1");
+    answers("select to_regclass('merged_users')", "");
+    PQfinish(other);
+    run(MIGRATE_DONE);
+    is_adopted();
+}
+
+Test(adopt, an_index_waits_for_transactions_without_giving_up)
+{
+    struct migration_set set = migrations_embedded();
+    struct migrate migrate = {.conn = conn, .set = set, .lock_wait_ms = 0};
+    PGconn *other = postgres_connect(url);
+
+    make_old("a3f7c2e9");
+    run_with(conn, set.list, 2, MIGRATE_DONE);
+    postgres_exec(other, "set idle_in_transaction_session_timeout = '1s';"
+                         "begin; lock table saved_insights in row exclusive mode");
+    cr_assert_eq(migrate_run(&migrate), MIGRATE_DONE, "%s", migrate.message);
+    PQfinish(other);
 }
 
 Test(adopt, tables_of_something_else_are_refused)

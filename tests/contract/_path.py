@@ -4,4 +4,4 @@ import os
 import sys
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path[:0] = [os.path.join(TESTS, "harness"), os.path.join(TESTS, "flow")]
+sys.path[:0] = [os.path.join(TESTS, folder) for folder in ("harness", "flow", "fake")]

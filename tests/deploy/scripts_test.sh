@@ -5,6 +5,8 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export LECTERN_BUILD=${LECTERN_BUILD:-$ROOT/build}
 PASSED=0 FAILED=0
+export PROCESSES # the database, a gateway, and an actor a domain
+PROCESSES=$(. "$ROOT/deploy/lib.sh" && echo $((2 + ${#DOMAINS[@]})))
 
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
@@ -48,14 +50,14 @@ refuses() {
 
 all_ready() {
     "$ROOT/deploy/status" --json | python3 -c '
-import json, sys
+import json, os, sys
 found = json.load(sys.stdin)
-assert len(found) == 4, found
+assert len(found) == int(os.environ["PROCESSES"]), found
 assert all(p["ready"] is True and p["pid"] > 1 and p["pss_kib"] > 0 for p in found), found'
 }
 
 none_runs() {
-    [[ $("$ROOT/deploy/status" --json | grep -c '"pid":null') == 4 ]] &&
+    [[ $("$ROOT/deploy/status" --json | grep -c '"pid":null') == "$PROCESSES" ]] &&
         ! pgrep -f "$LECTERN_STATE/" >/dev/null
 }
 
@@ -200,6 +202,12 @@ expect "remembers it" same_pids "$before"
 use second "$FIRST_HTTP"
 expect "an address in use is refused" refuses 1 "is in use" "$ROOT/deploy/up" --no-build --no-bible
 use second "$SECOND_HTTP"
+export DATABASE_URL="postgresql+asyncpg://lectern@/lectern?host=$FOLDER/first/run"
+expect "a second Lectern, on the database of the first" up
+unset DATABASE_URL
+expect "psql finds that database" test "$(users)" == "$kept"
+expect "down" "$ROOT/deploy/down"
+rm -r "$LECTERN_STATE"
 expect "a second Lectern" up
 expect "is ready" all_ready
 expect "answers" healthy

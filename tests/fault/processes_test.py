@@ -46,8 +46,9 @@ class Actors(fleet.LecternTest):
         """Its socket's file stays, and the next one takes the place."""
         def again():
             for _ in range(5):
-                self.lectern.find("bible-1").kill()
-                self.lectern.find("bible-1").wait()
+                killed = self.lectern.find("bible-1")
+                killed.kill()
+                killed.wait()
                 self.lectern.actor("bible")
                 time.sleep(0.3)
         self.under_load("bible-1 killed five times", again, lambda: None)
@@ -78,8 +79,9 @@ class Gateways(fleet.LecternTest):
         books = ground.Books(self.lectern, may_lose=True)
         try:
             books.wait_for_some()
-            self.lectern.find("gateway-2").kill()
-            self.lectern.find("gateway-2").wait()
+            killed = self.lectern.find("gateway-2")
+            killed.kill()
+            killed.wait()
             dead = time.monotonic()
             time.sleep(0.2)
             lost = len(books.lost)
@@ -92,6 +94,22 @@ class Gateways(fleet.LecternTest):
             books.going = False
         books.close(self)
         ground.report(f"gateway-2 killed, {lost} connections broke", took, books)
+        before.is_back(self)
+
+    def test_stopped(self):
+        """That it heard nothing while it stood still is not held against the actors."""
+        before = ground.Standing(self.lectern)
+        books = ground.Books(self.lectern, may_bad=(504,))  # those whose time is over when it goes on
+        try:
+            books.wait_for_some()
+            self.lectern.find("gateway-2").kill(signal.SIGSTOP)
+            time.sleep(5)
+            self.lectern.find("gateway-2").kill(signal.SIGCONT)
+            took = books.recovered(time.monotonic())
+        finally:
+            books.going = False
+        books.close(self)
+        ground.report("gateway-2 stopped", took, books)
         before.is_back(self)
 
     def test_one_that_joins_is_not_noticed(self):

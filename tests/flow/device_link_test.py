@@ -118,6 +118,13 @@ class Codes(DeviceLink):
         self.assertEqual(self.sql("select string_agg(status, ' ' order by id) from device_link_codes"
                                   f" where display_code in ('{code}', '{pending}')"), "expired pending")
 
+    def test_the_actor_sweeps_by_itself(self):
+        code, _ = self.code()
+        self.sql(f"update device_link_codes set expires_at = now() where display_code = '{code}'")
+        self.lectern.actor("device_link", 2)  # at once, then every minute
+        fleet.wait_for("the sweep", lambda: self.sql(
+            f"select status from device_link_codes where display_code = '{code}'") == "expired")
+
 
 class Accepting(DeviceLink):
     def test_both_devices_are_one_user_from_now_on(self):

@@ -2,8 +2,8 @@
  *
  * The first byte chooses a record: a header, or the inputs or outputs of a message. The rest is
  * the frame. What is read, msgpack-c reads as the same value; written, it is read again as itself;
- * as JSON jansson takes it. What decodes as the record encodes to bytes that decode and encode to
- * the same. */
+ * walked through, it is the same; as JSON jansson takes it. What decodes as the record encodes to
+ * bytes that decode and encode to the same. */
 #include "frame.h"
 
 #include "fuzz.h"
@@ -84,6 +84,34 @@ static void written_comes_back(struct arena *arena, const msgpack_object *value)
           STR_ARG(buffer_str(&json)));
 }
 
+/* Walked through value by value, it is what was read as a whole. */
+static void walk_comes_past(struct arena *arena, struct str bytes, const msgpack_object *value)
+{
+    bool is_map = value->type == MSGPACK_OBJECT_MAP;
+    struct msgpack_walk walk;
+    msgpack_object flat;
+    size_t count;
+
+    msgpack_read_flat(bytes, &flat);
+    HOLDS(flat.type == value->type, "another type");
+    if (!is_map && value->type != MSGPACK_OBJECT_ARRAY) {
+        HOLDS(str_equal(packed(arena, &flat), packed(arena, value)), "another value");
+        return;
+    }
+    HOLDS(is_map ? msgpack_walk_map(&walk, bytes) : msgpack_walk_list(&walk, bytes), "no walk");
+    count = is_map ? 2 * (size_t)value->via.map.size : value->via.array.size;
+    HOLDS(walk.left == count, "%zu values, not %zu", walk.left, count);
+    for (size_t i = 0; i < count; i++) {
+        const msgpack_object_kv *member = is_map ? &value->via.map.ptr[i / 2] : NULL;
+        const msgpack_object *pair = member == NULL ? &value->via.array.ptr[i]
+                                     : i % 2 == 0   ? &member->key
+                                                    : &member->val;
+
+        walk_comes_past(arena, msgpack_walk_next(&walk), pair);
+    }
+    HOLDS(msgpack_walk_next(&walk).ptr == NULL && walk.rest.len == 0, "something is left");
+}
+
 /* A reply's body becomes JSON, or is refused. */
 static void write_record(struct arena *arena, const struct record *record,
                          const msgpack_object *value)
@@ -106,6 +134,7 @@ static void read_value(struct arena *arena, const struct record *record, struct 
     }
     same_as_msgpack_c(arena, bytes, &value);
     written_comes_back(arena, &value);
+    walk_comes_past(arena, bytes, &value);
     write_record(arena, record, &value);
 }
 

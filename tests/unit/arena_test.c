@@ -277,3 +277,53 @@ Test(arena, what_was_not_given_is_poisoned, .timeout = 10)
     arena_trim();
 }
 #endif
+
+/* One of each size, marked; `marks` are where they stand. */
+static void fill(struct arena *arena, const size_t *sizes, size_t count, char **marks, char mark)
+{
+    for (size_t i = 0; i < count; i++) {
+        marks[i] = arena_alloc(arena, sizes[i]);
+        cr_assert_not_null(marks[i]);
+        memset(marks[i], mark, sizes[i]);
+    }
+}
+
+static void expect_marks(const size_t *sizes, size_t count, char *const *marks, char mark)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t at = 0; at < sizes[i]; at++)
+            cr_assert_eq(marks[i][at], mark, "allocation %zu, byte %zu", i, at);
+}
+
+Test(arena, joins, .timeout = 10)
+{
+    static const size_t sizes[] = {1, 100, 100000, 5000, 20000, 16};
+    enum { COUNT = sizeof(sizes) / sizeof(sizes[0]) };
+
+    for (size_t mine = 0; mine <= COUNT; mine++) {
+        for (size_t theirs = 0; theirs <= COUNT; theirs++) {
+            struct arena to, from;
+            char *to_marks[COUNT], *from_marks[COUNT], *later[COUNT];
+            size_t held;
+
+            arena_init(&to, 1 << 20);
+            arena_init(&from, 2 << 20);
+            fill(&to, sizes, mine, to_marks, 't');
+            fill(&from, sizes, theirs, from_marks, 'f');
+            held = to.held_bytes + from.held_bytes;
+            arena_join(&to, &from);
+            cr_expect_eq(to.held_bytes, held);
+            cr_expect_eq(to.limit_bytes, 1 << 20);
+            cr_expect_eq(from.held_bytes, 0);
+            fill(&from, sizes, COUNT, later, 'x');
+            fill(&to, sizes, COUNT, later, 'l');
+            arena_clear(&from);
+            expect_marks(sizes, mine, to_marks, 't');
+            expect_marks(sizes, theirs, from_marks, 'f');
+            expect_marks(sizes, COUNT, later, 'l');
+            arena_clear(&to);
+            cr_expect_eq(to.held_bytes, 0);
+        }
+    }
+    arena_trim();
+}

@@ -7,6 +7,9 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+/* The domains of which there is no actor here, as JSON. */
+#define OTHERS "\"bible\",\"insight\",\"definition\",\"chat\",\"device_link\""
+
 static struct balance *balance;
 static struct instance *instances[3];
 
@@ -62,7 +65,7 @@ Test(balance, nobody_is_there)
     choose(NO_STR, 10, CHOICE_ABSENT);
     buffer_init(&list, NULL, 1000);
     cr_assert_not(balance_ready(balance, &list));
-    cr_assert(str_is(buffer_str(&list), "[\"user\",\"bible\"]"));
+    cr_assert(str_is(buffer_str(&list), "[\"user\"," OTHERS "]"));
     buffer_free(&list);
     cr_assert_eq(balance_live(balance, "user"), 0);
 }
@@ -119,6 +122,30 @@ Test(balance, full)
         instances[i]->calls = 0;
 }
 
+/* Requests are let in as long as there is room for the calls of all that were. */
+Test(balance, promises)
+{
+    cr_expect(balance_promise(balance, "user"), "nobody is there, which is said later");
+    balance_begun(balance, "user");
+    bring_up();
+    for (int i = 0; i < 3; i++)
+        instances[i]->calls = 3;
+    instances[0]->silent = true;
+    cr_expect(balance_promise(balance, "user"));
+    cr_expect(balance_promise(balance, "user"));
+    cr_expect_not(balance_promise(balance, "user"));
+    cr_expect(balance_promise(balance, "bible"), "every domain has its own");
+    balance_begun(balance, "user");
+    cr_expect(balance_promise(balance, "user"));
+    balance_begun(balance, "user");
+    balance_begun(balance, "user");
+    balance_begun(balance, "bible");
+    instances[1]->calls = instances[2]->calls = 4;
+    cr_expect_not(balance_promise(balance, "user"));
+    for (int i = 0; i < 3; i++)
+        instances[i]->calls = 0;
+}
+
 /* Equal questions meet; when one goes only its own move; each has about a third. */
 Test(balance, affinity)
 {
@@ -160,10 +187,10 @@ Test(balance, what_is_missing)
         strcpy(instances[i]->missing, "the \"database\"");
     }
     cr_assert_not(balance_ready(balance, &list));
-    cr_assert(str_is(buffer_str(&list), "[\"the \\\"database\\\"\",\"bible\"]"));
+    cr_assert(str_is(buffer_str(&list), "[\"the \\\"database\\\"\"," OTHERS "]"));
     list.len = 0;
     instances[1]->ready = true;
     cr_assert_not(balance_ready(balance, &list));
-    cr_assert(str_is(buffer_str(&list), "[\"bible\"]"));
+    cr_assert(str_is(buffer_str(&list), "[" OTHERS "]"));
     buffer_free(&list);
 }

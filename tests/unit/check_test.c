@@ -205,3 +205,82 @@ Test(check, places_within_lists)
     cr_assert(str_is(check.found[1].issue.type, "model_attributes_type"));
     cr_assert_eq(body.detail.count, 3);
 }
+
+static const struct field document_field = {NAMED("data"), .type = TYPE_any, .document = true,
+                                            .schema = "{}"};
+static const struct record document_record = {"document", "", &document_field, 1,
+                                              sizeof(struct str)};
+
+/* A document is taken as it is, into what came; whoever handles it judges its texts. */
+Test(check, documents_are_left_to_their_handler)
+{
+    struct str bytes = STR("\x81\xA4"
+                           "data\x82\x01\xA2\0\xFF\xC0\xC0");
+    struct str document = NO_STR;
+    msgpack_object map;
+    const char *why;
+
+    cr_assert_eq(msgpack_read_slowly(&arena, bytes, true, &map, &why), 0);
+    check_init(&check, &arena, false);
+    check.bytes = bytes;
+    check_inputs(&check, &document_record, &map, &document);
+    cr_assert_eq(check.count, 0);
+    cr_expect_eq(document.ptr, bytes.ptr + 6);
+    cr_expect_eq(document.len, bytes.len - 6);
+    check_init(&check, &arena, true);
+    check_inputs(&check, &document_record, &map, &document);
+    cr_expect(str_equal(document, (struct str){bytes.ptr + 6, bytes.len - 6}), "or copied");
+}
+
+Test(check, documents_are_objects)
+{
+    static const char *const others[] = {"{\"data\":[]}", "{\"data\":\"{}\"}", "{\"data\":null}",
+                                         "{\"data\":1}"};
+    struct str document;
+    msgpack_object map;
+    const char *why;
+    size_t offset;
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        cr_assert_eq(json_read(&arena, str_of(others[i]), &map, &why, &offset), 0);
+        check_init(&check, &arena, true);
+        check_inputs(&check, &document_record, &map, &document);
+        cr_assert_eq(check.count, 1);
+        cr_expect(str_is(check.found[0].issue.type, "dict_type"));
+    }
+}
+
+Test(check, times_are_numbers_or_iso_8601)
+{
+    static const struct {
+        const char *json;
+        int64_t us;
+        const char *type; /* of the fault, or NULL */
+    } cases[] = {{"5", 5, NULL},
+                 {"-5", -5, NULL},
+                 {"\"1970-01-01T00:00:01.000002+00:00\"", 1000002, NULL},
+                 {"\"1970-01-01T01:00:00+01:00\"", 0, NULL},
+                 {"\"1970-01-01T01:00:00\"", 0, "value_error"},
+                 {"\"\"", 0, "value_error"},
+                 {"true", 0, "int_type"},
+                 {"1.5", 0, "int_type"},
+                 {"{}", 0, "int_type"}};
+    struct user_pro_user user;
+    char json[256];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        msgpack_object map;
+        const char *why;
+        size_t offset;
+
+        snprintf(json, sizeof(json), "{\"anonymous_id\":\"a\",\"created_at\":%s}", cases[i].json);
+        cr_assert_eq(json_read(&arena, str_of(json), &map, &why, &offset), 0);
+        check_init(&check, &arena, false);
+        check_record(&check, &record_user_pro_user, &map, &user);
+        cr_assert_eq(check.count, cases[i].type != NULL, "%s", json);
+        if (cases[i].type == NULL)
+            cr_expect_eq(user.created_at, cases[i].us, "%s", json);
+        else
+            cr_expect(str_is(check.found[0].issue.type, cases[i].type), "%s", json);
+    }
+}

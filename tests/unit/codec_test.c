@@ -196,3 +196,89 @@ Test(codec, what_is_wrong_is_named)
     cr_assert_str_eq(codec_decode(&arena, &record_common_pong, BYTES("\x90"), &pong),
                      "it is no map");
 }
+
+/* ---- value by value ---- */
+
+/* What a walk comes past, each value's bytes as its length. */
+static void expect_walk(struct msgpack_walk *walk, const char *lengths)
+{
+    char found[64] = "";
+    struct str value;
+
+    while ((value = msgpack_walk_next(walk)).ptr != NULL)
+        sprintf(found + strlen(found), "%zu ", value.len);
+    cr_expect_str_eq(found, lengths);
+    cr_expect_eq(walk->left, 0);
+}
+
+Test(codec, lists_and_maps_are_walked_through)
+{
+    struct msgpack_walk walk;
+
+    cr_assert(msgpack_walk_list(&walk, BYTES("\x93\x01\xA3"
+                                             "abc\x92\x90\x81\x01\xC0")));
+    expect_walk(&walk, "1 4 5 ");
+    cr_assert(msgpack_walk_list(&walk, BYTES("\xDC\x00\x02\xC2\xC3")));
+    expect_walk(&walk, "1 1 ");
+    cr_assert(msgpack_walk_list(&walk, BYTES("\xDD\x00\x00\x00\x00")));
+    expect_walk(&walk, "");
+    cr_assert(msgpack_walk_map(&walk, BYTES("\x82\xA1"
+                                            "a\xCD\x01\x00\xA1"
+                                            "b\x80")));
+    expect_walk(&walk, "2 3 2 1 ");
+    cr_assert(msgpack_walk_map(&walk, BYTES("\xDE\x00\x01\x01\x02")));
+    expect_walk(&walk, "1 1 ");
+    cr_assert(!msgpack_walk_map(&walk, BYTES("\x90")));
+    cr_assert(!msgpack_walk_list(&walk, BYTES("\x80")));
+    cr_assert(!msgpack_walk_list(&walk, BYTES("\xA1"
+                                              "x")));
+    cr_assert(!msgpack_walk_map(&walk, NO_STR));
+}
+
+Test(codec, members_are_found_by_name)
+{
+    struct str map = BYTES("\x85\xA1"
+                           "a\x01\x07\xA1"
+                           "a\xA1"
+                           "b\x93\x01\x02\x03\xA2"
+                           "ab\xC0\xA1"
+                           "a\x05");
+
+    cr_expect(str_equal(msgpack_find(map, STR("a")), BYTES("\x05")), "the last one");
+    cr_expect(str_equal(msgpack_find(map, STR("b")), BYTES("\x93\x01\x02\x03")));
+    cr_expect(str_equal(msgpack_find(map, STR("ab")), BYTES("\xC0")));
+    cr_expect_null(msgpack_find(map, STR("c")).ptr);
+    cr_expect_null(msgpack_find(BYTES("\x91\xA1"
+                                      "a"),
+                                STR("a"))
+                       .ptr);
+}
+
+Test(codec, a_flat_value_has_nothing_within)
+{
+    msgpack_object value;
+
+    msgpack_read_flat(BYTES("\xA3"
+                            "abc"),
+                      &value);
+    cr_expect_eq(value.type, MSGPACK_OBJECT_STR);
+    cr_expect_eq(value.via.str.size, 3);
+    msgpack_read_flat(BYTES("\x92\x01\x02"), &value);
+    cr_expect(value.type == MSGPACK_OBJECT_ARRAY && value.via.array.size == 0);
+    msgpack_read_flat(BYTES("\x81\x01\x02"), &value);
+    cr_expect(value.type == MSGPACK_OBJECT_MAP && value.via.map.size == 0);
+    msgpack_read_flat(BYTES("\xD0\xFF"), &value);
+    cr_expect(value.type == MSGPACK_OBJECT_NEGATIVE_INTEGER && value.via.i64 == -1);
+}
+
+Test(codec, texts_may_be_left_to_others)
+{
+    struct str bytes = BYTES("\xA3\xED\xA0\x80");
+    msgpack_object value;
+    const char *why;
+
+    cr_expect_eq(msgpack_read_slowly(&arena, bytes, false, &value, &why), -1);
+    cr_expect_str_eq(why, "a string is not UTF-8");
+    cr_expect_eq(msgpack_read_slowly(&arena, bytes, true, &value, &why), 0);
+    cr_expect_eq(value.via.str.size, 3);
+}

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 TestSuite(connection, .timeout = 60);
@@ -528,5 +529,55 @@ Test(connection, an_answer_may_end_the_connection)
     reply_has("\r\nConnection: close\r\n", 1);
     client_ask("POST /refused HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nab" LAST_GET);
     reply_is("404");
+    server_end();
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* What was sent ahead, and what is sent meanwhile, waits; nothing of it is lost. */
+Test(connection, the_next_request_is_read_after_a_pause)
+{
+    struct listener_config config = {.times = {.pause = 300000}};
+    int64_t began_ms = now_ms();
+    int fd;
+
+    server_start(&config);
+    client_ask("GET /pause HTTP/1.1\r\n" H "\r\n" LAST_GET);
+    cr_expect_geq(now_ms() - began_ms, 300);
+    reply_has("HTTP/1.1 200 ", 2);
+    began_ms = now_ms();
+    fd = client_open();
+    client_say(fd, "GET /pause HTTP/1.1\r\n" H "\r\n");
+    client_read(fd, "GET /pause -");
+    client_say(fd, LAST_GET);
+    client_read(fd, NULL);
+    cr_expect_geq(now_ms() - began_ms, 300);
+    reply_has("GET /last", 1);
+    close(fd);
+    server_end();
+}
+
+Test(connection, a_pause_ends_with_the_connection)
+{
+    int fd;
+
+    server_start(NULL);
+    fd = client_open();
+    client_say(fd, "GET /pause HTTP/1.1\r\n" H "\r\n");
+    client_read(fd, "GET /pause -");
+    close(fd);
+    cr_expect(server_has_clients(0));
+    fd = client_open();
+    client_say(fd, "GET /pause HTTP/1.1\r\n" H "\r\n");
+    client_read(fd, "GET /pause -");
+    server_drain();
+    cr_expect(server_drained());
+    close(fd);
     server_end();
 }

@@ -447,3 +447,40 @@ Test(fiber, overflow_meets_the_guard_page, .timeout = 10, .signal = SIGSEGV)
     run_all();
 }
 #endif
+
+/* ---- letting others run ---- */
+
+static void yielding(void *arg)
+{
+    for (int i = 0; i < 3; i++) {
+        note(*(const char *)arg);
+        fiber_yield();
+    }
+}
+
+static void yield_and_cancel(void *arg)
+{
+    (void)arg;
+    fiber_cancel(fiber_self());
+    note('a');
+    fiber_yield();
+    note('a');
+}
+
+Test(fiber, others_run_while_one_yields, .timeout = 30)
+{
+    static char names[] = {'a', 'b'};
+
+    fiber_yield(); /* outside of fibers: nothing */
+    open_with(4);
+    must_start(yielding, &names[0]);
+    must_start(yielding, &names[1]);
+    run_all();
+    cr_expect_str_eq(order, "ababab");
+    order[0] = '\0';
+    must_start(yield_and_cancel, NULL);
+    must_start(yielding, &names[1]);
+    run_all();
+    cr_expect_str_eq(order, "aabbb");
+    close_all();
+}

@@ -21,35 +21,16 @@ struct input {
 #define AT(member) .offset = offsetof(struct input, member)
 
 static const struct field fields[] = {
-    {.name = "id", .type = TYPE_id, .place = PLACE_path, AT(id)},
-    {.name = "limit",
-     .type = TYPE_integer,
-     .place = PLACE_query,
-     .need = NEED_optional,
-     .standard = "50",
-     .bounded = true,
-     .least = 0,
-     .most = 500,
-     AT(limit)},
-    {.name = "save",
-     .type = TYPE_boolean,
-     .place = PLACE_query,
-     .need = NEED_optional,
-     .standard = "false",
-     AT(save)},
-    {.name = "word",
-     .type = TYPE_str,
-     .place = PLACE_body,
-     .most_chars = 5,
-     .trim = true,
-     AT(word)},
-    {.name = "note", .type = TYPE_str, .place = PLACE_body, .need = NEED_optional, AT(note)},
-    {.name = "user_agent",
-     .type = TYPE_str,
-     .place = PLACE_header,
-     .need = NEED_optional,
+    {NAMED("id"), .type = TYPE_id, .place = PLACE_path, AT(id)},
+    {NAMED("limit"), .type = TYPE_integer, .place = PLACE_query, .need = NEED_optional,
+     .standard = "50", .bounded = true, .least = 0, .most = 500, AT(limit)},
+    {NAMED("save"), .type = TYPE_boolean, .place = PLACE_query, .need = NEED_optional,
+     .standard = "false", AT(save)},
+    {NAMED("word"), .type = TYPE_str, .place = PLACE_body, .most_chars = 5, .trim = true, AT(word)},
+    {NAMED("note"), .type = TYPE_str, .place = PLACE_body, .need = NEED_optional, AT(note)},
+    {NAMED("user_agent"), .type = TYPE_str, .place = PLACE_header, .need = NEED_optional,
      AT(agent)},
-    {.name = "data", .type = TYPE_any, .place = PLACE_body, .need = NEED_optional, AT(data)},
+    {NAMED("data"), .type = TYPE_any, .place = PLACE_body, .need = NEED_optional, AT(data)},
 };
 
 static const struct method method = {
@@ -79,34 +60,22 @@ struct nested {
 };
 
 static const struct field item_fields[] = {
-    {.name = "count",
-     .type = TYPE_integer,
-     .bounded = true,
-     .least = 0,
-     .most = 500,
+    {NAMED("count"), .type = TYPE_integer, .bounded = true, .least = 0, .most = 500,
      .offset = offsetof(struct item, count)},
-    {.name = "flag",
-     .type = TYPE_boolean,
-     .need = NEED_optional,
+    {NAMED("flag"), .type = TYPE_boolean, .need = NEED_optional,
      .offset = offsetof(struct item, flag)},
-    {.name = "name", .type = TYPE_str, .most_chars = 5, .offset = offsetof(struct item, name)},
+    {NAMED("name"), .type = TYPE_str, .most_chars = 5, .offset = offsetof(struct item, name)},
 };
 
 static const struct record item_record = {"item", "", item_fields, 3, sizeof(struct item)};
 
 static const struct field nested_fields[] = {
-    {.name = "one",
-     .type = TYPE_one,
-     .record = &item_record,
+    {NAMED("one"), .type = TYPE_one, .record = &item_record,
      .offset = offsetof(struct nested, one)},
-    {.name = "list",
-     .type = TYPE_list,
-     .record = &item_record,
+    {NAMED("list"), .type = TYPE_list, .record = &item_record,
      .offset = offsetof(struct nested, list)},
-    {.name = "number", .type = TYPE_integer, .offset = offsetof(struct nested, number)},
-    {.name = "flag",
-     .type = TYPE_boolean,
-     .need = NEED_optional,
+    {NAMED("number"), .type = TYPE_integer, .offset = offsetof(struct nested, number)},
+    {NAMED("flag"), .type = TYPE_boolean, .need = NEED_optional,
      .offset = offsetof(struct nested, flag)},
 };
 

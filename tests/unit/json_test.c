@@ -214,3 +214,61 @@ Test(json, a_reply_that_lacks_a_member_is_refused)
 
     cr_assert_null(record_json(&methods[METHOD_user_session].out, &session));
 }
+
+/* The text as a JSON string, byte by byte. */
+static struct str quoted(struct str text)
+{
+    static const char names[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
+                                 ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
+    struct buffer out;
+
+    buffer_init(&out, &arena, 4096);
+    buffer_add_char(&out, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+
+        if (c < sizeof(names) && names[c] != '\0')
+            buffer_add_format(&out, "\\%c", names[c]);
+        else if (c < 0x20)
+            buffer_add_format(&out, "\\u%04x", c);
+        else
+            buffer_add_char(&out, (char)c);
+    }
+    buffer_add_char(&out, '"');
+    return buffer_str(&out);
+}
+
+static void expect_written(struct str text)
+{
+    struct str expected = quoted(text);
+    struct buffer out;
+
+    buffer_init(&out, &arena, 4096);
+    json_write_str(&out, text);
+    cr_assert(str_equal(buffer_str(&out), expected), "%.*s instead of %.*s",
+              STR_ARG(buffer_str(&out)), STR_ARG(expected));
+}
+
+/* Escapes are looked for a word at a time: each byte at each place, alone and beside another. */
+Test(json, each_byte_at_each_place)
+{
+    enum { LENGTH = 27 };
+    static const char around[] = {'x', '\x7f', '#', ']', '!', '[', ' '};
+    char text[LENGTH];
+
+    for (int c = 1; c < 128; c++) {
+        for (size_t at = 0; at < LENGTH; at++) {
+            memset(text, around[(at + (size_t)c) % sizeof(around)], LENGTH);
+            text[at] = (char)c;
+            expect_written((struct str){text, LENGTH});
+            text[(at + 1) % LENGTH] = '"';
+            expect_written((struct str){text + 1, LENGTH - 1});
+        }
+        arena_clear(&arena);
+    }
+    for (size_t at = 0; at + 2 <= LENGTH; at++) {
+        memset(text, '\\', LENGTH);
+        memcpy(text + at, "\xc2\xa2", 2); /* 0xA2 is a quote with its highest bit set */
+        expect_written((struct str){text, LENGTH});
+    }
+}

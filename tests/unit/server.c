@@ -178,6 +178,8 @@ static void on_request(struct connection *connection, const struct http_head *he
         ev_timer_start(loop_get(), &exchange->timer);
         return;
     }
+    if (str_is(head->path, "/pause"))
+        connection_pause(connection);
     answer(connection, 200, text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1);
 }
 

@@ -5,6 +5,7 @@
  *   /later     an echo, some turns later     /hold    never answers; a client that ends has left
  *   /big       BIG_ANSWER bytes              /stream  three pieces in three turns
  *   /flood     a stream without an end       /close   an echo that ends the connection
+ *   /pause     an echo, and a pause before the next request is read
  *   anything else: an echo, "METHOD target body"
  */
 #pragma once

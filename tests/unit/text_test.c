@@ -34,6 +34,25 @@ Test(text, utf8)
     }
 }
 
+/* ASCII is skipped in blocks: what is none is found at each place of texts of each length. */
+Test(text, utf8_at_each_place)
+{
+    enum { LENGTH = 80 };
+    char text[LENGTH];
+
+    for (size_t len = 1; len <= LENGTH; len++) {
+        for (size_t at = 0; at < len; at++) {
+            memset(text, 'x', LENGTH);
+            text[at] = '\xFF';
+            cr_assert_eq(text_valid_bytes((struct str){text, len}), at, "%zu of %zu", at, len);
+            if (at + 2 > len)
+                continue;
+            memcpy(text + at, "\xC3\xA9", 2);
+            cr_assert_eq(text_valid_bytes((struct str){text, len}), len, "%zu of %zu", at, len);
+        }
+    }
+}
+
 Test(text, characters_are_counted_not_bytes)
 {
     cr_assert_eq(text_chars(STR("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80")), 4);
