@@ -328,6 +328,12 @@ static void note_timeout(struct llm_stream *stream)
     count_end(stream, true);
 }
 
+/* Trouble behind a text that came is for llm_next() to tell. */
+static bool has_begun(const struct llm_stream *stream)
+{
+    return stream->reading.trouble == LLM_none || (stream->stream && stream->reading.text.len > 0);
+}
+
 /* Until the answer begins; of a whole one, until it is there. */
 static int attempt(struct llm_stream *stream, const struct llm_form *form, int64_t patience_us)
 {
@@ -338,7 +344,7 @@ static int attempt(struct llm_stream *stream, const struct llm_form *form, int64
             note_timeout(stream);
             return -1;
         }
-        if (stream->reading.trouble == LLM_none) {
+        if (has_begun(stream)) {
             stat_observe(&llm_first_token_seconds, time_now_us() - stream->began_us);
             return 0;
         }

@@ -73,7 +73,7 @@ static void find_key(const char *name, const char *given, const char *path, char
 /* Without a user's name and password before the host. */
 static const char *shown_url(const char *url)
 {
-    const char *host = strstr(url, "://") + 3;
+    const char *host = strstr(url, "//") + 2;
     const char *at = memrchr(host, '@', strcspn(host, "/?#"));
 
     return at != NULL ? at + 1 : host;
@@ -86,11 +86,11 @@ static void set_url(struct provider *provider, const char *name, const char *bas
 
     if (strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
         refuse(name, "an address begins with http:// or https://");
+    if (!fetch_knows_url(base))
+        refuse(name, "this is no address");
     while (len > 0 && text[len - 1] == '/')
         text[--len] = '\0';
     provider->url = join(text, provider->protocol->path);
-    if (!fetch_knows_url(provider->url))
-        refuse(name, "this is no address");
     free(text);
 }
 
