@@ -35,6 +35,7 @@ class Answer:
     status: int = 200  # another one: an error's body
     headers: dict = dataclasses.field(default_factory=dict)  # more field lines
     before_s: float = 0  # until the head of the answer
+    gate: threading.Event = None  # nothing of the answer comes before it is set
     first_s: float = 0  # from the head to the first token
     between_s: float = 0  # from token to token
     pings: bool = False  # and events that nobody knows, between tokens
@@ -163,6 +164,8 @@ class Provider:
 
     async def _answer(self, writer, question, answer):
         await asyncio.sleep(answer.before_s)
+        while answer.gate is not None and not answer.gate.is_set():
+            await asyncio.sleep(0.01)
         if answer.refuse:
             return False
         if answer.status != 200:

@@ -1,8 +1,13 @@
 """What flows with a language model stand on: a Lectern whose actors ask a provider of the test's own."""
 
 import concurrent.futures
+import contextlib
+import http.client
 import itertools
 import json
+import socket
+import struct
+import subprocess
 
 import _path  # noqa: F401
 import fleet
@@ -85,3 +90,41 @@ def together(*functions):
     """Runs all at once; their results in order."""
     with concurrent.futures.ThreadPoolExecutor(len(functions)) as pool:
         return [future.result() for future in [pool.submit(function) for function in functions]]
+
+
+class Caller:
+    """A client that asks and can be looked at, or leave, before its answer is there."""
+
+    def __init__(self, lectern, path, body, user):
+        self.sock = socket.create_connection(("127.0.0.1", lectern.port), timeout=60 * fleet.SLOW)
+        data = json.dumps(body).encode()
+        self.sock.sendall(b"POST /api/%s HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                          b"Cookie: verse_user_id=%s\r\nContent-Length: %d\r\n\r\n%s"
+                          % (path.encode(), user.encode(), len(data), data))
+
+    def answer(self):
+        """Status and body."""
+        response = http.client.HTTPResponse(self.sock)
+        response.begin()
+        body = response.read()
+        self.sock.close()
+        return response.status, json.loads(body)
+
+    def leave(self):
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+
+@contextlib.contextmanager
+def holding(lectern, query):
+    """Holds the rows that a query locks, until the end."""
+    with subprocess.Popen(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", lectern.url], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as session:
+        session.stdin.write(f"begin;\n{query};\n\\echo held\n")
+        session.stdin.flush()
+        for line in session.stdout:
+            if line.strip() == "held":
+                break
+        yield
+        session.stdin.write("rollback;\n")
+        session.stdin.close()
