@@ -19,6 +19,16 @@ DAILY = {"message": "Daily limit of 10 AI requests reached. Please try again tom
          "current_usage": 10, "limit": 10, "is_pro": False}
 
 
+CLOCK = """
+create schema clock;
+create table clock.hand (at timestamptz);
+insert into clock.hand values (date_trunc('minute', now()));
+create function clock.now() returns timestamptz language sql stable as 'select at from clock.hand';
+select format('alter database %I set search_path = clock, pg_catalog, public', current_database()) \gexec
+select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid();
+"""
+
+
 class ModelTest(fleet.LecternTest):
     """Tests that share a Lectern and a provider; `env` and `options` go to the Lectern."""
 
@@ -33,6 +43,22 @@ class ModelTest(fleet.LecternTest):
         cls.addClassCleanup(cls.provider.__exit__)
         cls.options = {**cls.options, "env": {**cls.provider.environment(cls.protocol), **cls.env}}
         super().setUpClass()
+
+    @classmethod
+    def stop_the_clock(cls):
+        """The database's now() stands at the beginning of this minute, until move_clock()."""
+        done = subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", cls.lectern.url], input=CLOCK, text=True,
+                              capture_output=True, timeout=60)
+        if done.returncode != 0:
+            raise AssertionError(done.stderr)
+        fleet.wait_for("the database", lambda: all(
+            cls.lectern.request("POST", path, {}).status == 422 for path in ("/api/insights", "/api/definitions"))
+            and cls.lectern.get("/api/user/session").status == 200 and cls.lectern.get("/ready").status == 200)
+
+    @classmethod
+    def move_clock(cls, to):
+        """To what an expression over `at`, its time so far, says."""
+        cls.lectern.sql(f"update clock.hand set at = {to}")
 
     def setUp(self):
         self.provider.forget()
@@ -102,13 +128,18 @@ class Caller:
                           b"Cookie: verse_user_id=%s\r\nContent-Length: %d\r\n\r\n%s"
                           % (path.encode(), user.encode(), len(data), data))
 
-    def answer(self):
-        """Status and body."""
+    def raw_answer(self):
+        """The answer; its body may be a stream's."""
         response = http.client.HTTPResponse(self.sock)
         response.begin()
-        body = response.read()
+        answer = fleet.Answer(response)
         self.sock.close()
-        return response.status, json.loads(body)
+        return answer
+
+    def answer(self):
+        """Status and body."""
+        answer = self.raw_answer()
+        return answer.status, answer.json
 
     def leave(self):
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
