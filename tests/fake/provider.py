@@ -40,6 +40,8 @@ class Answer:
     between_s: float = 0  # from token to token
     pings: bool = False  # and events that nobody knows, between tokens
     bytewise: bool = False  # each byte by itself
+    hold_after: int = None  # tokens, then it waits for `go`; a whole answer does where it is not None
+    go: threading.Event = dataclasses.field(default_factory=threading.Event)
     cut_after: int = None  # tokens, then the connection is cut
     error_after: int = None  # tokens, then an event says an error
     error_type: str = "overloaded_error"
@@ -177,10 +179,17 @@ class Provider:
                 return False
         else:
             await asyncio.sleep(answer.first_s + answer.between_s * len(answer.tokens))
+            if answer.hold_after is not None:
+                await self._held(answer)
             body = answer.raw if answer.raw is not None else json.dumps(whole(question, answer)).encode()
             await self._whole(writer, answer, body)
         question.ended = time.monotonic()
         return True
+
+    @staticmethod
+    async def _held(answer):
+        while not answer.go.is_set():
+            await asyncio.sleep(0.005)
 
     async def _whole(self, writer, answer, body):
         lines = "".join(f"{n}: {v}\r\n" for n, v in answer.headers.items())
@@ -211,6 +220,8 @@ class Provider:
         else:
             speak = anthropic_events if "/messages" in question.path else openai_events
             for data, is_token in speak(answer):
+                if question.sent == answer.hold_after:
+                    await self._held(answer)
                 if is_token and question.sent == answer.cut_after:
                     return False
                 await self._chunk(writer, data, answer)
