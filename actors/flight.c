@@ -1,6 +1,7 @@
 /* A flight is on the heap, in a list of those under way; the calls that wait stand in its list,
  * each on the stack of its own fiber. Inputs are compared, and copied, as msgpack. */
 #include "flight.h"
+#include "base/stat.h"
 #include "base/time.h"
 #include "codec.h"
 #include "runtime.h"
@@ -30,13 +31,18 @@ struct flight {
     struct flight *next;         /* of those under way */
 };
 
-static struct flight *flights;
+static struct {
+    struct flight *first; /* those that may be joined */
+    unsigned waiting;     /* calls that wait for one */
+} flights;
+
+STAT(flight_waiting, gauge, "Calls that wait for an answer which equal ones may share.");
 
 /* ---- flights ---- */
 
 static struct flight *find(const struct method *method, struct str in)
 {
-    struct flight *flight = flights;
+    struct flight *flight = flights.first;
 
     while (flight != NULL && (flight->method != method || !str_equal(buffer_str(&flight->in), in)))
         flight = flight->next;
@@ -46,7 +52,7 @@ static struct flight *find(const struct method *method, struct str in)
 /* Nobody joins it from now on. */
 static void unlist(struct flight *flight)
 {
-    struct flight **link = &flights;
+    struct flight **link = &flights.first;
 
     if (!flight->listed)
         return;
@@ -129,6 +135,7 @@ static void land(struct flight *flight, struct call *call, int error,
         else
             give_result(waiter, result);
         waiter->over = true;
+        flights.waiting--;
         fiber_wake(waiter->call->fiber, WAKE_DONE);
     }
     flight_free(flight);
@@ -171,6 +178,7 @@ static void leave(struct flight *flight, struct waiter *waiter)
     while (*link != waiter)
         link = &(*link)->next;
     *link = waiter->next;
+    flights.waiting--;
     if (flight->waiters != NULL)
         return;
     unlist(flight);
@@ -183,6 +191,7 @@ static int await(struct flight *flight, struct waiter *waiter)
 {
     waiter->next = flight->waiters;
     flight->waiters = waiter;
+    flights.waiting++;
     while (!waiter->over) {
         if (call_wait_foreign(waiter->call, "an answer that is under way") != 0) {
             if (!waiter->over)
@@ -205,8 +214,8 @@ static struct flight *start(struct actor *actor, struct call *call, struct str i
         return NULL;
     }
     flight->listed = true;
-    flight->next = flights;
-    flights = flight;
+    flight->next = flights.first;
+    flights.first = flight;
     return flight;
 }
 
@@ -231,4 +240,18 @@ int flight_run(struct actor *actor, struct call *call, const void *in, flight_fn
         if (!waiter.again)
             return 0;
     }
+}
+
+/* ---- the module ---- */
+
+static void refresh_stats(void *arg)
+{
+    (void)arg;
+    stat_set(&flight_waiting, flights.waiting);
+}
+
+void flight_open(void)
+{
+    stat_register(&flight_waiting);
+    stat_on_render(refresh_stats, NULL);
 }

@@ -12,9 +12,13 @@ enum { FLIGHT_TEXTS = 4 };
 
 /* What a flight brings. */
 struct flight_result {
-    int64_t id;                     /* of what was stored, or INT_ABSENT */
+    int64_t id;                     /* of what is stored, or INT_ABSENT */
+    bool found;                     /* it was stored before */
     struct str texts[FLIGHT_TEXTS]; /* in the memory of the call that gets them; absent ones last */
 };
+
+/* Once, at start-up. */
+void flight_open(void);
 
 /* Does the work, in a call of kind `steps` that acts for the first caller; `in` is a copy of his
  * inputs. 0 with the result filled, its texts in the call's memory. */

@@ -33,9 +33,26 @@ void definition_open(struct actor *self)
     actor = self;
     most_tokens = options.max_tokens_definition;
     llm_open(&options);
+    flight_open();
 }
 
 /* ---- the work of a flight ---- */
+
+/* Finds what is stored, and links it: 0 with an id, or INT_ABSENT. */
+static int find(struct call *call, const struct definition_generate_definition_in *in,
+                struct flight_result *result)
+{
+    struct definition_key key = {in->word, in->passage_reference, in->verse_text};
+    struct definition_parts parts;
+
+    if (definition_find(call, &key, &result->id, &parts) != 0)
+        return -1;
+    if (result->id != INT_ABSENT)
+        memcpy(result->texts,
+               (struct str[]){parts.definition, parts.biblical_usage, parts.original_language},
+               PARTS * sizeof(struct str));
+    return 0;
+}
 
 /* What is stored, and for which question. */
 struct storing {
@@ -68,9 +85,9 @@ static int store(struct call *call, void *arg)
     return 0;
 }
 
-static int ask(struct call *call, const void *input, struct flight_result *result)
+static int ask(struct call *call, const struct definition_generate_definition_in *in,
+               struct flight_result *result)
 {
-    const struct definition_generate_definition_in *in = input;
     struct storing storing = {in, result};
     struct llm_message message = {
         .role = STR("user"),
@@ -93,31 +110,37 @@ static int ask(struct call *call, const void *input, struct flight_result *resul
     return generate(call, &generation);
 }
 
-/* ---- generate_definition ---- */
-
-/* Finds what is stored, and links it: 0 with an id, or INT_ABSENT. */
-static int find(struct call *call, const struct definition_generate_definition_in *in,
-                struct flight_result *result)
+/* A flight that was over just before this one began may have stored it. */
+static int find_or_ask(struct call *call, const void *input, struct flight_result *result)
 {
-    struct definition_key key = {in->word, in->passage_reference, in->verse_text};
-    struct definition_parts parts;
+    const struct definition_generate_definition_in *in = input;
 
-    if (definition_find(call, &key, &result->id, &parts) != 0)
+    if (in->save && find(call, in, result) != 0)
         return -1;
-    if (result->id != INT_ABSENT)
-        memcpy(result->texts,
-               (struct str[]){parts.definition, parts.biblical_usage, parts.original_language},
-               PARTS * sizeof(struct str));
-    return 0;
+    result->found = result->id != INT_ABSENT;
+    return result->found ? 0 : ask(call, in, result);
 }
 
-/* `*shared`: another call's question was answered. Then it is not yet in this user's history. */
-static int ask_or_join(struct call *call, const struct definition_generate_definition_in *in,
-                       struct flight_result *result, bool *shared)
+/* ---- generate_definition ---- */
+
+/* What another call's flight stored is looked for like anything else: so it comes into this user's
+ * history, and so it is not answered where it is that other user's own. */
+static int find_or_join(struct call *call, const struct definition_generate_definition_in *in,
+                        struct flight_result *result, bool *cached)
 {
-    if (flight_run(actor, call, in, ask, result, shared) != 0)
-        return generate_failed(call, &fault_definition_failed);
-    return *shared && in->save ? find(call, in, result) : 0;
+    bool shared;
+
+    *cached = true;
+    do {
+        if (in->save && find(call, in, result) != 0)
+            return -1;
+        if (result->id != INT_ABSENT)
+            return 0;
+        if (flight_run(actor, call, in, find_or_ask, result, &shared) != 0)
+            return generate_failed(call, &fault_definition_failed);
+        *cached = shared || result->found;
+    } while (shared && in->save);
+    return 0;
 }
 
 int definition_generate_definition(struct call *call,
@@ -126,10 +149,7 @@ int definition_generate_definition(struct call *call,
 {
     struct flight_result result = {.id = INT_ABSENT};
 
-    out->cached = true;
-    if (in->save && find(call, in, &result) != 0)
-        return -1;
-    if (result.id == INT_ABSENT && ask_or_join(call, in, &result, &out->cached) != 0)
+    if (find_or_join(call, in, &result, &out->cached) != 0)
         return -1;
     out->id = result.id;
     out->word = in->word;

@@ -33,9 +33,26 @@ void insight_open(struct actor *self)
     actor = self;
     most_tokens = options.max_tokens_insights;
     llm_open(&options);
+    flight_open();
 }
 
 /* ---- the work of a flight ---- */
+
+/* Finds what is stored, and links it: 0 with an id, or INT_ABSENT. */
+static int find(struct call *call, const struct insight_generate_insight_in *in,
+                struct flight_result *result)
+{
+    struct insight_parts parts;
+
+    if (insight_find(call, in->passage_reference, in->passage_text, &result->id, &parts) != 0)
+        return -1;
+    if (result->id != INT_ABSENT)
+        memcpy(result->texts,
+               (struct str[]){parts.historical_context, parts.theological_significance,
+                              parts.practical_application},
+               PARTS * sizeof(struct str));
+    return 0;
+}
 
 /* What is stored, and for which question. */
 struct storing {
@@ -67,9 +84,9 @@ static int store(struct call *call, void *arg)
     return 0;
 }
 
-static int ask(struct call *call, const void *input, struct flight_result *result)
+static int ask(struct call *call, const struct insight_generate_insight_in *in,
+               struct flight_result *result)
 {
-    const struct insight_generate_insight_in *in = input;
     struct storing storing = {in, result};
     struct llm_message message = {
         .role = STR("user"),
@@ -92,31 +109,37 @@ static int ask(struct call *call, const void *input, struct flight_result *resul
     return generate(call, &generation);
 }
 
-/* ---- generate_insight ---- */
-
-/* Finds what is stored, and links it: 0 with an id, or INT_ABSENT. */
-static int find(struct call *call, const struct insight_generate_insight_in *in,
-                struct flight_result *result)
+/* A flight that was over just before this one began may have stored it. */
+static int find_or_ask(struct call *call, const void *input, struct flight_result *result)
 {
-    struct insight_parts parts;
+    const struct insight_generate_insight_in *in = input;
 
-    if (insight_find(call, in->passage_reference, in->passage_text, &result->id, &parts) != 0)
+    if (in->save && find(call, in, result) != 0)
         return -1;
-    if (result->id != INT_ABSENT)
-        memcpy(result->texts,
-               (struct str[]){parts.historical_context, parts.theological_significance,
-                              parts.practical_application},
-               PARTS * sizeof(struct str));
-    return 0;
+    result->found = result->id != INT_ABSENT;
+    return result->found ? 0 : ask(call, in, result);
 }
 
-/* `*shared`: another call's question was answered. Then it is not yet in this user's history. */
-static int ask_or_join(struct call *call, const struct insight_generate_insight_in *in,
-                       struct flight_result *result, bool *shared)
+/* ---- generate_insight ---- */
+
+/* What another call's flight stored is looked for like anything else: so it comes into this user's
+ * history, and so it is not answered where it is that other user's own. */
+static int find_or_join(struct call *call, const struct insight_generate_insight_in *in,
+                        struct flight_result *result, bool *cached)
 {
-    if (flight_run(actor, call, in, ask, result, shared) != 0)
-        return generate_failed(call, &fault_insights_failed);
-    return *shared && in->save ? find(call, in, result) : 0;
+    bool shared;
+
+    *cached = true;
+    do {
+        if (in->save && find(call, in, result) != 0)
+            return -1;
+        if (result->id != INT_ABSENT)
+            return 0;
+        if (flight_run(actor, call, in, find_or_ask, result, &shared) != 0)
+            return generate_failed(call, &fault_insights_failed);
+        *cached = shared || result->found;
+    } while (shared && in->save);
+    return 0;
 }
 
 int insight_generate_insight(struct call *call, const struct insight_generate_insight_in *in,
@@ -124,10 +147,7 @@ int insight_generate_insight(struct call *call, const struct insight_generate_in
 {
     struct flight_result result = {.id = INT_ABSENT};
 
-    out->cached = true;
-    if (in->save && find(call, in, &result) != 0)
-        return -1;
-    if (result.id == INT_ABSENT && ask_or_join(call, in, &result, &out->cached) != 0)
+    if (find_or_join(call, in, &result, &out->cached) != 0)
         return -1;
     out->id = result.id;
     out->historical_context = result.texts[0];

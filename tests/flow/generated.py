@@ -7,6 +7,7 @@ import uuid
 import _path  # noqa: F401
 import fleet
 import model
+import saved
 import wire
 from provider import Answer
 
@@ -46,9 +47,9 @@ class Generated(model.ModelTest):
         return [int(entry["id"]) for entry in self.lectern.get(f"/api/{self.path}/history", user=user).json]
 
     def waiting(self, count):
-        """Waits until so many calls are in the actors' mailboxes."""
+        """Waits until so many calls wait for an answer that they share."""
         fleet.wait_for(f"{count} calls", lambda: sum(
-            self.lectern.metric(name, "lectern_mailbox_calls") for name in self.actors) >= count)
+            self.lectern.metric(name, "lectern_flight_waiting") for name in self.actors) == count)
 
     def gate(self, **more):
         """The provider's answers wait until it is set."""
@@ -192,8 +193,7 @@ class Generated(model.ModelTest):
             others = [self.caller(self.other, save=save) for _ in range(2)]
             self.waiting(3)
             first.leave()
-            fleet.wait_for("the first to be gone", lambda: sum(
-                self.lectern.metric(name, "lectern_mailbox_calls") for name in self.actors) == 2)
+            self.waiting(2)
             gate.set()
             for other in others:
                 status, body = other.answer()
@@ -227,6 +227,22 @@ class Generated(model.ModelTest):
         self.assertEqual([status for status, _ in answers], [200] * 3)
         self.assertEqual(sorted(body["cached"] for _, body in answers), [False, True, True])
         self.assertEqual((self.questions(), self.usage(self.user), self.usage(self.other)), (1, 10, 1))
+
+    def test_what_is_the_first_ones_own_is_not_shared(self):
+        """A text whose MD5 another one has is stored as its user's own: each asks for himself."""
+        self.text = saved.TWINS[0]
+        self.good(save=True)
+        self.text = saved.TWINS[1]
+        self.provider.forget()
+        gate = self.gate()
+        callers = [self.caller(user, save=True) for user in (self.user, self.other)]
+        self.waiting(2)
+        gate.set()
+        answers = [caller.answer() for caller in callers]
+        self.assertEqual([(status, body["cached"]) for status, body in answers], [(200, False)] * 2)
+        self.assertNotEqual(answers[0][1]["id"], answers[1][1]["id"])
+        self.assertEqual(self.questions(), 2)
+        self.assertEqual([self.usage(user) for user in (self.user, self.other)], [2, 1])
 
     # ---- by message ----
 
