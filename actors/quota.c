@@ -128,7 +128,7 @@ struct reservation {
 };
 
 /* Reservations that have expired are dropped by the next one. */
-STATEMENT_WRITE(reserve_call, WITH_ME
+STATEMENT_WRITE(reserve_call, WITH_ME_LOCKED
                 ", taken as (insert into usage_tracking as day (user_id, date, llm_calls, reserved)"
                 "   select me.id, date_trunc('day', now(), 'UTC'), 0,"
                 "          array[now() + $2 * interval '1 microsecond']"
@@ -142,7 +142,7 @@ STATEMENT_WRITE(reserve_call, WITH_ME
                 " select me.id, me.kept, pro_subscription, taken.date as day, expires"
                 "   from me left join users on users.id = me.id left join taken on true");
 
-STATEMENT_WRITE(settle_call, WITH_ME
+STATEMENT_WRITE(settle_call, WITH_ME_LOCKED
                 ", counted as (insert into usage_tracking as day (user_id, date, llm_calls)"
                 "   select me.id, $2, 1 from me where me.id is not null"
                 "   on conflict (user_id, date) do update set updated_at = now(),"
@@ -151,10 +151,10 @@ STATEMENT_WRITE(settle_call, WITH_ME
                 " select me.id from me, counted");
 
 STATEMENT_WRITE(give_back_call,
-                WITH_ME ", counted as (update usage_tracking as day"
-                        "     set reserved = without_one(reserved, $3), updated_at = now()"
-                        "    from me where user_id = me.id and date = $2 returning 1)"
-                        " select me.id from me");
+                WITH_ME_LOCKED ", counted as (update usage_tracking as day"
+                               "     set reserved = without_one(reserved, $3), updated_at = now()"
+                               "    from me where user_id = me.id and date = $2 returning 1)"
+                               " select me.id from me");
 
 static int refuse_day(struct call *call)
 {
@@ -170,16 +170,21 @@ static int refuse_day(struct call *call)
     return fail_with(call, daily_limit_reached, &detail, "%d calls today", ALLOWANCE_A_DAY);
 }
 
+/* A user who was merged into another while the statement waited is found by the next one. */
 static int end_reservation(struct call *call, const struct statement *statement,
                            const struct reservation *reservation)
 {
+    struct params params = PARAMS(p_time(reservation->day_us), p_time(reservation->expires_us));
     struct rows rows;
 
     if (reservation->expires_us == INT_ABSENT)
         return 0;
-    return db_query_as_user(call, statement,
-                            PARAMS(p_time(reservation->day_us), p_time(reservation->expires_us)),
-                            &rows);
+    if (db_query_as_user(call, statement, params, &rows) == 0)
+        return 0;
+    if (!failed_with(&call->failure, &fault_unknown_user))
+        return -1;
+    failure_clear(&call->failure);
+    return db_query_as_user(call, statement, params, &rows);
 }
 
 /* A reservation whose call is over; a copy on the heap. */

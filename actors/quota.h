@@ -19,8 +19,9 @@ struct reservation;
 void quota_open(struct actor *actor);
 
 /* Counts the call against its message's limit of a minute, by its user or by the client's address;
- * nothing where its row names none. 0, or -1: rate_limited, or the database's. A call without a
- * user is only looked at: it will come again with one. */
+ * nothing where its row names none, and where the limit is off the user is found all the same. 0,
+ * or -1: rate_limited, unknown_user, or the database's. A call without a user is only looked at: it
+ * will come again with one. */
 int quota_count(struct call *call) MUST;
 
 /* Reserves one of the user's calls of today. NULL: daily_limit_reached, unknown_user, or the

@@ -19,8 +19,8 @@ STATE_MOST_BYTES=67 # a UNIX socket's path ends at 107, and the longest name in 
 # ---- packages: the one list of what Debian must have ----
 
 PACKAGES_BUILD=(gcc cmake make pkg-config libc6-dev libzmq3-dev libmsgpack-dev libev-dev libpq-dev
-    libexpat1-dev libsqlite3-dev libboost-context-dev)
-PACKAGES_RUN=(runit curl ca-certificates procps libsword-utils sword-text-web sword-text-kjv)
+    libexpat1-dev libsqlite3-dev libboost-context-dev libcurl4-openssl-dev)
+PACKAGES_RUN=(runit curl libcurl4 ca-certificates procps libsword-utils sword-text-web sword-text-kjv)
 PACKAGES_SERVER=(postgresql)        # for a private database
 PACKAGES_CLIENT=(postgresql-client) # for one that is elsewhere
 PACKAGES_TEST=(g++ clang clang-format libclang-rt-14-dev libcriterion-dev libjansson-dev

@@ -167,6 +167,29 @@ class Days(Counting):
         statuses, _ = self.crowd(user, 5)
         self.assertEqual((statuses.count(200), self.row(user, "llm_calls")), (10, "1\n10"))
 
+    def test_a_user_who_is_merged_while_it_is_settled(self):
+        """The kept user is charged, and the model is asked once."""
+        user, kept = self.lectern.new_user(), self.lectern.new_user()
+        for status, calls in ((200, 1), (400, 0)):
+            user = self.lectern.new_user() if status != 200 else user
+            gone, to = (f"(select id from users where anonymous_id = '{name}')" for name in (user, kept))
+            before, gate = self.usage(kept), self.gate(status=status)
+            self.provider.questions.clear()
+            caller = model.Caller(self.lectern, "insights", {**self.body("insight"), "save": True}, user)
+            self.asked(1)
+            with model.holding(self.lectern, f"select from users where id in ({gone}, {to}) for update") as run:
+                gate.set()
+                fleet.wait_for("the actor to wait", lambda: self.lectern.sql(
+                    "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'") == "1")
+                run("insert into usage_tracking as own (user_id, date, llm_calls, reserved) select"
+                    f" {to}, date, llm_calls, reserved from usage_tracking where user_id = {gone} on conflict (user_id, date)"
+                    " do update set reserved = own.reserved || excluded.reserved")
+                run(f"insert into merged_users (anonymous_id, user_id) values ('{user}', {to})")
+                run(f"delete from users where id = {gone}")
+                run("commit")
+            self.assertEqual(caller.raw_answer().status, 200 if status == 200 else 502)
+            self.assertEqual((self.usage(kept) - before, self.reservations(kept), len(self.provider.questions)), (calls, 0, 1))
+
     def test_a_user_who_goes_meanwhile(self):
         """There is nobody to count it for; who asks again is a new user."""
         user = self.lectern.new_user()

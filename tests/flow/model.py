@@ -148,14 +148,17 @@ class Caller:
 
 @contextlib.contextmanager
 def holding(lectern, query):
-    """Holds the rows that a query locks, until the end."""
+    """Holds the rows that a query locks, until the end; what it gives runs more in the same transaction."""
     with subprocess.Popen(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", lectern.url], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, text=True) as session:
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as session:
         session.stdin.write(f"begin;\n{query};\n\\echo held\n")
         session.stdin.flush()
         for line in session.stdout:
             if line.strip() == "held":
                 break
-        yield
-        session.stdin.write("rollback;\n")
+        def run(more):
+            session.stdin.write(more + ";\n")
+            session.stdin.flush()
+        yield run
+        run("rollback")
         session.stdin.close()
