@@ -226,8 +226,7 @@ class Streams(Chats):
             with self.subTest(insight=insight):
                 stream = self.about(insight)
                 self.assertEqual(stream.head(), 404)
-                self.assertEqual(json.loads(stream.file.read(int(stream.headers["content-length"]))),
-                                 {"detail": "Insight not found"})
+                self.assertEqual(stream.refusal(), {"detail": "Insight not found"})
         self.assertEqual((self.provider.questions, self.reserved()), ([], "0|0"))
         own = self.insight_id(imported_by=self.user)
         self.assertEqual(self.about(own).rest()[-1], DONE)
@@ -273,7 +272,7 @@ class Streams(Chats):
         insight = self.insight_id()
         for stream in (self.begin(), self.about(insight)):
             self.assertEqual(stream.head(), 429)
-            self.assertEqual(json.loads(stream.file.read(int(stream.headers["content-length"]))), {"detail": model.DAILY})
+            self.assertEqual(stream.refusal(), {"detail": model.DAILY})
         self.assertEqual(self.provider.questions, [])
 
     def test_wrong_input(self):
@@ -485,8 +484,7 @@ class Limits(Chats):
             if stream.head() == 200:  # the minute ended
                 continue
             self.assertEqual(stream.status, 429)
-            self.assertEqual(json.loads(stream.file.read(int(stream.headers["content-length"]))),
-                             {"error": "Rate limit exceeded: 2 per 1 minute"})
+            self.assertEqual(stream.refusal(), {"error": "Rate limit exceeded: 2 per 1 minute"})
             self.assertGreaterEqual(int(stream.headers["retry-after"]), 1)
 
 

@@ -1,8 +1,10 @@
-"""A client of server-sent events that reads them as they come, and may leave in any way."""
+"""A client of server-sent events that reads them as they come, and may leave in any way; and many at one time."""
 
 import json
+import selectors
 import socket
 import struct
+import time
 
 import _path  # noqa: F401
 import fleet
@@ -53,9 +55,15 @@ class Stream:
         self.file.readline()
         return data
 
+    def refusal(self):
+        """The answer that is no stream."""
+        self.head()
+        return json.loads(self.file.read(int(self.headers["content-length"])))
+
     def block(self):
         """The next block between empty lines, a comment too; None at the end."""
-        self.head()
+        if self.head() != 200:
+            raise AssertionError(f"no stream but {self.status}: {self.refusal()}")
         while b"\n\n" not in self.left:
             data = self._more()
             if not data:
@@ -88,6 +96,54 @@ class Stream:
     def close(self):
         self.file.close()
         self.socket.close()
+
+
+class Crowd:
+    """Many streams that one thread reads, each into `texts`, until its end; `cut` are those that ended without one."""
+
+    def __init__(self, streams):
+        self.selector = selectors.DefaultSelector()
+        self.texts = {stream: bytearray() for stream in streams}
+        self.cut = []
+        self.ended = {}  # when
+        for stream in streams:
+            self.selector.register(stream.socket, selectors.EVENT_READ, stream)
+
+    def read(self, until, seconds=60):
+        """Reads until the condition is true, or nobody is left."""
+        ends = time.monotonic() + seconds * fleet.SLOW
+        while self.selector.get_map() and not until():
+            assert time.monotonic() < ends, f"{len(self.selector.get_map())} streams go on"
+            for key, _ in self.selector.select(0.02):
+                self._take(key.data)
+
+    def _take(self, stream):
+        try:
+            data = stream.socket.recv(1 << 18)
+        except OSError:
+            data = b""
+        self.texts[stream] += data
+        whole = self.texts[stream].endswith(b"0\r\n\r\n")
+        if whole or not data:
+            self.selector.unregister(stream.socket)
+            self.ended[stream] = time.monotonic()
+            if not whole:
+                self.cut.append(stream)
+
+    def to_the_end(self, seconds=60):
+        self.read(lambda: False, seconds)
+
+    def events(self, stream):
+        """Of one that has ended; None for one that is no stream of events."""
+        head, _, body = bytes(self.texts[stream]).partition(b"\r\n\r\n")
+        if b"text/event-stream" not in head:
+            return None
+        text = b""
+        while body and not body.startswith(b"0\r\n"):
+            size, _, body = body.partition(b"\r\n")
+            text, body = text + body[:int(size, 16)], body[int(size, 16) + 2:]
+        blocks = [block.split("\n") for block in text.decode().split("\n\n") if block and not block.startswith(":")]
+        return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
 
 
 def text_of(events):
