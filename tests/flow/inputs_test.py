@@ -51,8 +51,14 @@ def most_chars(field):
     return field.get("most_chars", 50000)
 
 
+def good_value(field):
+    if field["type"] == "one" and "of" in field:
+        return good(field["of"])
+    return max(GOOD[field["type"]], field["least"]) if "least" in field else GOOD[field["type"]]
+
+
 def good(fields):
-    return {f["name"]: max(GOOD[f["type"]], f["least"]) if "least" in f else GOOD[f["type"]] for f in fields}
+    return {field["name"]: good_value(field) for field in fields}
 
 
 def wrong_of(field):

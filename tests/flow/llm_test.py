@@ -308,7 +308,7 @@ class Options(unittest.TestCase):
 
     def start(self, **env):
         with tempfile.TemporaryDirectory(prefix="lectern-options.") as state:
-            base = {k: v for k, v in os.environ.items() if not k.startswith(("LECTERN_", "PG", "ANTHROPIC", "OPENAI"))}
+            base = {k: v for k, v in os.environ.items() if not k.startswith(fleet.FOREIGN)}
             return subprocess.run([fleet.program("lectern-insight")], text=True, capture_output=True, timeout=60,
                                   env={**base, "LECTERN_STATE": state, "DATABASE_URL": "postgresql:///?host=/nowhere",
                                        "LECTERN_ADMIN": "off", **env})

@@ -27,6 +27,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("LECTERN_BUILD", os.path.join(ROOT, "build"))
 DOMAINS = ("user", "bible", "insight", "definition", "chat", "device_link")
 TEMPLATE = "lectern_flow_template"
+FOREIGN = ("LECTERN_", "PG", "ANTHROPIC_", "OPENAI_")  # settings of whoever runs the tests, a real provider among them
 SLOW = 4 if "asan" in BUILD else 1  # deadlines of the tests themselves, never what they measure
 
 
@@ -194,7 +195,7 @@ class Lectern:
         self.name = server().database() if database else None
         self.url = with_database(server().url, self.name) if database else ""
         self.env = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("LECTERN_", "PG"))},
+            **{k: v for k, v in os.environ.items() if not k.startswith(FOREIGN) and not k.lower().endswith("_proxy")},
             "LECTERN_STATE": self.state,
             "LECTERN_HTTP": f"127.0.0.1:{self.port}",
             "DATABASE_URL": self.url,
