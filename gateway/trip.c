@@ -304,7 +304,8 @@ static void take_first(struct trip *trip)
     trip->waiting_bytes -= trip->taken->body.len;
 }
 
-/* The piece was used: the actor may send so much more, and is told so now and then. */
+/* The piece was used: the actor may send so much more. Of events, which are many and small, it is
+ * told so now and then. */
 static void give_back_taken(struct trip *trip)
 {
     if (trip->taken == NULL)
@@ -312,7 +313,7 @@ static void give_back_taken(struct trip *trip)
     trip->used_bytes += trip->taken->body.len;
     free(trip->taken);
     trip->taken = NULL;
-    if (trip->used_bytes < credit_of(trip->method) / 4)
+    if (trip->method->kind == KIND_stream && trip->used_bytes < TRIP_EVENTS_CREDIT_BYTES / 4)
         return;
     instance_grant(&trip->call, trip->used_bytes);
     trip->used_bytes = 0;
