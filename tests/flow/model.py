@@ -14,6 +14,7 @@ import fleet
 import provider
 
 NO_LIMITS = {"AI_ENDPOINT_LIMIT": "0", "CHAT_ENDPOINT_LIMIT": "0", "NEW_USER_LIMIT": "0", "WRITE_ENDPOINT_LIMIT": "0"}
+FEW = {"LECTERN_DB_CONNECTIONS": "4"}  # of an actor to PostgreSQL, which has 100 for all
 PARTS = provider.PARTS
 DAILY = {"message": "Daily limit of 10 AI requests reached. Please try again tomorrow or upgrade to pro.",
          "current_usage": 10, "limit": 10, "is_pro": False}
@@ -41,7 +42,7 @@ class ModelTest(fleet.LecternTest):
         cls.provider = provider.Provider()
         cls.provider.__enter__()
         cls.addClassCleanup(cls.provider.__exit__)
-        cls.options = {**cls.options, "env": {**cls.provider.environment(cls.protocol), **cls.env}}
+        cls.options = {**cls.options, "env": {**cls.provider.environment(cls.protocol), **FEW, **cls.env}}
         super().setUpClass()
 
     @classmethod
