@@ -13,13 +13,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
 enum {
     TEXT_BYTES = 512,         /* of the fields that stand in every answer */
-    UNSENT_BYTES = 64 * 1024, /* of a stream that the kernel takes ahead of what it can send */
     KEPT_BYTES = 64 * 1024,   /* a buffer up to this size is kept while a stream goes on */
     CHUNK_SIZE_BYTES = 16 + 2 /* a size in hex digits, and CRLF */
 };
@@ -264,7 +262,6 @@ void connection_send_refusal(struct connection *connection, const struct connect
 
 void connection_begin(struct connection *connection, const struct connection_answer *answer)
 {
-    int unsent = UNSENT_BYTES;
     struct text text = {.len = 0};
     struct piece piece;
 
@@ -278,7 +275,6 @@ void connection_begin(struct connection *connection, const struct connection_ans
     if (connection->chunked)
         add(&text, STR("Transfer-Encoding: chunked\r\n"));
     frame(&piece, connection->head_only ? NO_STR : answer->body, connection->chunked);
-    setsockopt(connection->writing.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     put_answer(connection, &text, answer, &piece);
     connection_end_is_leaving(connection);
 }

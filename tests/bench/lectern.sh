@@ -33,11 +33,17 @@ with socket.socket() as sock:
 }
 
 start_lectern() {
-    local options=(--no-bible) name pid
+    local options=(--no-bible)
 
     [[ -z ${LECTERN_BUILD:-} ]] || options+=(--no-build)
     say "starting a Lectern in $WORK"
     "$ROOT/deploy/up" "${options[@]}" >"$WORK/up.log" || fail "deploy/up failed"
+    read_pids
+}
+
+read_pids() {
+    local name pid
+
     while read -r name pid; do
         PIDS[$name]=$pid
     done < <("$ROOT/deploy/status" --json | python3 -c '
