@@ -365,6 +365,36 @@ Test(runtime, refuses_to_wait_for_others_within_a_transaction)
     expect_end(0);
 }
 
+/* The model is asked where nobody listens, which is never noticed. */
+Test(runtime, refuses_events_and_questions_within_a_transaction)
+{
+    static const char *const options[] = {
+        "--llm", "openai", "--openai-url", "http://127.0.0.1:9/v1", "--chat-limit", "0", NULL};
+    static const char *const wrong[] = {"ask", "begin", "event", "accept", "undeclared"};
+    const char *url = database();
+    struct common_reply reply;
+    char json[64];
+
+    value(url, "insert into users (anonymous_id, device_count, pro_subscription)"
+               " values ('" USER "', 1, false) returning id");
+    messenger_start(&actor, MISBEHAVING, url, options);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong) + 1; i++) {
+        bool right = i == sizeof(wrong) / sizeof(*wrong);
+        struct common_request request =
+            messenger_request(&actor, "chat.create_standalone_chat", USER);
+
+        request.credit = 1000;
+        snprintf(json, sizeof(json), "{\"message\":\"%s\"}", right ? "fine" : wrong[i]);
+        messenger_send(&actor, &request, json);
+        expect_begin(right ? "ok " : "internal ", messenger_receive(&actor, &reply));
+    }
+    cr_expect_str_eq(value(url, "select string_agg(reference, ',') from saved_passages"), "fine");
+    cr_expect_str_eq(value(url, "select count(*) from pg_stat_activity"
+                                " where state like 'idle in transaction%'"),
+                     "0");
+    expect_end(0);
+}
+
 Test(runtime, runs_a_transaction_again_after_a_conflict)
 {
     const char *url = database();
