@@ -250,17 +250,29 @@ class FromTheActor(Lists):
         """Nothing comes before the answer to a ping."""
         return self.outstanding() == 1
 
-    def test_with_credit_for_all(self):
-        number, entries, pieces = self.ask(credit=1 << 30), [], 0
-        with self.little_memory():
-            while True:
-                header, body = self.client.receive()
-                self.assertEqual(header["id"], number)
-                entries += body["insights"]
-                if header["status"] == "ok":
-                    break
-                self.assertEqual(header["status"], "more")
+    def read_pieces(self, number, again):
+        """All entries, and how many pieces they came in; `again`: what was used is granted again."""
+        entries, pieces, header = [], 0, {"status": "more"}
+        while header["status"] == "more":
+            header, body = self.client.receive()
+            self.assertEqual(header["id"], number)
+            entries += body["insights"]
+            if header["status"] == "more":
                 pieces += 1
+                if again:
+                    self.grant(number, len(msgpack.packb(body)))
+        self.assertEqual(header["status"], "ok")
+        return entries, pieces
+
+    def test_with_credit_for_all(self):
+        """As fast as it goes: what is ahead of the reader is as much as he allowed."""
+        entries, pieces = self.read_pieces(self.ask(credit=1 << 30), again=False)
+        self.assertGreater(pieces, 100)
+        self.expect_texts(entries)
+
+    def test_with_a_little_credit_again_and_again(self):
+        with self.little_memory():
+            entries, pieces = self.read_pieces(self.ask(credit=256 * 1024), again=True)
         self.assertGreater(pieces, 100)
         self.expect_texts(entries)
 
