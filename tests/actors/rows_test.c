@@ -32,7 +32,7 @@ struct thing {
 
 #define THING_FIELD(member, kind)                                                                  \
     {                                                                                              \
-        .name = #member, .type = TYPE_##kind, .offset = offsetof(struct thing, member)             \
+        NAMED(#member), .type = TYPE_##kind, .offset = offsetof(struct thing, member)              \
     }
 static const struct field thing_fields[] = {
     THING_FIELD(id, id),         THING_FIELD(name, str),  THING_FIELD(made_at, time),

@@ -14,10 +14,8 @@ struct input {
     struct str data; /* the one field, any JSON */
 };
 
-static const struct field fields[] = {{.name = "data",
-                                       .type = TYPE_any,
-                                       .place = PLACE_body,
-                                       .offset = offsetof(struct input, data)}};
+static const struct field fields[] = {
+    {NAMED("data"), .type = TYPE_any, .place = PLACE_body, .offset = offsetof(struct input, data)}};
 
 static const struct method method = {
     .name = "bench.intake",
