@@ -14,11 +14,11 @@ static void open_routes(void)
 {
     contract_open();
     methods[METHOD_bible_save_passage].verb = VERB_DELETE;
-    methods[METHOD_bible_save_passage].path = "/chat/{chat_id}/messages/{id}";
+    methods[METHOD_bible_save_passage].path = "/thing/{thing_id}/messages/{id}";
     methods[METHOD_user_get_or_create_user].verb = VERB_DELETE;
-    methods[METHOD_user_get_or_create_user].path = "/chat/{chat_id}";
+    methods[METHOD_user_get_or_create_user].path = "/thing/{thing_id}";
     methods[METHOD_user_get_user_by_anonymous_id].verb = VERB_POST;
-    methods[METHOD_user_get_user_by_anonymous_id].path = "/chat/message";
+    methods[METHOD_user_get_user_by_anonymous_id].path = "/thing/message";
     router_open(own, sizeof(own) / sizeof(*own));
 }
 
@@ -52,16 +52,16 @@ Test(router, finds)
         {HTTP_OTHER, "/api/user/session", ROUTE_WRONG_VERB, -1, "GET, HEAD"},
         {HTTP_GET, "/api/user/session/", ROUTE_SLASH, -1, NULL},
         {HTTP_POST, "/api/user/session///", ROUTE_SLASH, -1, NULL},
-        {HTTP_DELETE, "/api/chat/7", ROUTE_FOUND, METHOD_user_get_or_create_user, NULL},
-        {HTTP_DELETE, "/api/chat/message", ROUTE_FOUND, METHOD_user_get_or_create_user, NULL},
-        {HTTP_POST, "/api/chat/message", ROUTE_FOUND, METHOD_user_get_user_by_anonymous_id, NULL},
-        {HTTP_GET, "/api/chat/message", ROUTE_WRONG_VERB, -1, "POST, DELETE"},
-        {HTTP_POST, "/api/chat/7", ROUTE_WRONG_VERB, -1, "DELETE"},
-        {HTTP_DELETE, "/api/chat/7/messages/8", ROUTE_FOUND, METHOD_bible_save_passage, NULL},
-        {HTTP_DELETE, "/api/chat//messages/8", ROUTE_UNKNOWN, -1, NULL},
-        {HTTP_DELETE, "/api/chat/7%2F8", ROUTE_UNKNOWN, -1, NULL},
-        {HTTP_DELETE, "/api/chat/7/messages", ROUTE_UNKNOWN, -1, NULL},
-        {HTTP_DELETE, "/api/chat/7/", ROUTE_SLASH, -1, NULL},
+        {HTTP_DELETE, "/api/thing/7", ROUTE_FOUND, METHOD_user_get_or_create_user, NULL},
+        {HTTP_DELETE, "/api/thing/message", ROUTE_FOUND, METHOD_user_get_or_create_user, NULL},
+        {HTTP_POST, "/api/thing/message", ROUTE_FOUND, METHOD_user_get_user_by_anonymous_id, NULL},
+        {HTTP_GET, "/api/thing/message", ROUTE_WRONG_VERB, -1, "POST, DELETE"},
+        {HTTP_POST, "/api/thing/7", ROUTE_WRONG_VERB, -1, "DELETE"},
+        {HTTP_DELETE, "/api/thing/7/messages/8", ROUTE_FOUND, METHOD_bible_save_passage, NULL},
+        {HTTP_DELETE, "/api/thing//messages/8", ROUTE_UNKNOWN, -1, NULL},
+        {HTTP_DELETE, "/api/thing/7%2F8", ROUTE_UNKNOWN, -1, NULL},
+        {HTTP_DELETE, "/api/thing/7/messages", ROUTE_UNKNOWN, -1, NULL},
+        {HTTP_DELETE, "/api/thing/7/", ROUTE_SLASH, -1, NULL},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -110,10 +110,10 @@ Test(router, fields)
     struct arena arena;
 
     arena_init(&arena, 64 * 1024);
-    cr_assert_eq(router_fields(method, STR("/api/chat/a%20b/messages/%378"), &arena, values), 2);
+    cr_assert_eq(router_fields(method, STR("/api/thing/a%20b/messages/%378"), &arena, values), 2);
     cr_assert(str_is(values[0], "a b"));
     cr_assert(str_is(values[1], "78"));
-    cr_assert_eq(router_field_at(method, STR("chat_id")), 0);
+    cr_assert_eq(router_field_at(method, STR("thing_id")), 0);
     cr_assert_eq(router_field_at(method, STR("id")), 1);
     cr_assert_eq(router_field_at(method, STR("chat")), -1);
     cr_assert_eq(router_fields(&methods[METHOD_user_session], STR("/x"), &arena, values), 0);

@@ -375,6 +375,22 @@ void client_leave(int fd)
     close(fd);
 }
 
+/* Each byte more is waited for, and left where it is. */
+void client_await(int fd, const char *text)
+{
+    struct answer *answer = &stage.answer;
+    ssize_t have = 0;
+
+    answer->text[0] = '\0';
+    while (strstr(answer->text, text) == NULL) {
+        ssize_t got = recv(fd, answer->text, (size_t)have + 1, MSG_PEEK | MSG_WAITALL);
+
+        cr_assert_gt(got, have, "it ends before `%s`", text);
+        have = got;
+        answer->text[have] = '\0';
+    }
+}
+
 const struct answer *client_read(int fd)
 {
     struct answer *answer = &stage.answer;

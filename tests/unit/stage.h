@@ -79,6 +79,9 @@ struct answer {
 int client_send(const char *line, const char *fields);
 void client_leave(int fd);
 
+/* Waits until this is in what came of the answer; it is still to be read. */
+void client_await(int fd, const char *text);
+
 /* Reads the answer and closes. The next read overwrites it. */
 const struct answer *client_read(int fd);
 
