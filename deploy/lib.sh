@@ -26,7 +26,7 @@ PACKAGES_CLIENT=(postgresql-client) # for one that is elsewhere
 PACKAGES_TEST=(g++ clang clang-format libclang-rt-14-dev libcriterion-dev libjansson-dev
     nginx node-llhttp postgresql postgresql-contrib python3 python3-zmq python3-msgpack
     python3-jsonschema python3-fastapi python3-uvicorn python3-uvloop python3-httptools
-    python3-sqlalchemy python3-asyncpg wrk)
+    python3-sqlalchemy python3-asyncpg wrk openssl)
 
 # ---- saying things ----
 

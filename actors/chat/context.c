@@ -2,6 +2,7 @@
 #include "context.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "llm/material.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -123,15 +124,6 @@ int context_read(struct call *call, const struct conversation *conversation, str
 
 /* ---- telling ---- */
 
-static void add_tagged(struct buffer *out, const char *tag, struct str text)
-{
-    if (text.len == 0)
-        return;
-    buffer_add_format(out, "\n<%s>\n", tag);
-    buffer_add_str(out, text);
-    buffer_add_format(out, "\n</%s>\n", tag);
-}
-
 struct str context_system(struct call *call, const char *prompt, const struct context *what,
                           struct str explanation)
 {
@@ -139,10 +131,10 @@ struct str context_system(struct call *call, const char *prompt, const struct co
 
     buffer_init(&out, &call->arena, SIZE_MAX);
     buffer_add_str(&out, str_of(prompt));
-    add_tagged(&out, "reference", what->reference);
-    add_tagged(&out, "passage", what->passage);
-    add_tagged(&out, "explanation", explanation);
-    add_tagged(&out, "summary_of_what_was_said_before", what->summary);
+    material_add(&out, "reference", what->reference);
+    material_add(&out, "passage", what->passage);
+    material_add(&out, "explanation", explanation);
+    material_add(&out, "summary_of_what_was_said_before", what->summary);
     if (!out.failed)
         return buffer_str(&out);
     fail(call, busy, "no memory for a question");
@@ -219,19 +211,19 @@ struct summarizing {
 
 static struct str fallen_text(struct call *call, const struct rows *rows)
 {
-    struct buffer text;
+    struct buffer said, text;
 
+    buffer_init(&said, &call->arena, SIZE_MAX);
     buffer_init(&text, &call->arena, SIZE_MAX);
-    add_tagged(&text, "summary", row_str(rows, 0, "summary"));
-    buffer_add_text(&text, "<conversation>\n");
     for (size_t i = 0; i < rows->count; i++) {
-        buffer_add_str(&text, row_str(rows, i, "role"));
-        buffer_add_text(&text, ": ");
-        buffer_add_str(&text, row_str(rows, i, "content"));
-        buffer_add_char(&text, '\n');
+        buffer_add_str(&said, row_str(rows, i, "role"));
+        buffer_add_text(&said, ": ");
+        buffer_add_str(&said, row_str(rows, i, "content"));
+        buffer_add_char(&said, '\n');
     }
-    buffer_add_text(&text, "</conversation>");
-    return text.failed ? NO_STR : buffer_str(&text);
+    material_add(&text, "summary", row_str(rows, 0, "summary"));
+    material_add(&text, "conversation", buffer_str(&said));
+    return said.failed || text.failed ? NO_STR : buffer_str(&text);
 }
 
 static int ask_summary(struct call *call, const struct rows *rows, struct str *summary)

@@ -5,6 +5,7 @@
 #include "generate.h"
 #include "definition.h"
 #include "flight.h"
+#include "llm/material.h"
 
 extern const char prompt_definition[];
 
@@ -85,16 +86,22 @@ static int store(struct call *call, void *arg)
     return 0;
 }
 
+static struct str material_of(struct call *call, const struct definition_generate_definition_in *in)
+{
+    struct buffer text;
+
+    buffer_init(&text, &call->arena, SIZE_MAX);
+    material_add(&text, "word", in->word);
+    material_add(&text, "reference", in->passage_reference);
+    material_add(&text, "verse", in->verse_text);
+    return text.failed ? NO_STR : buffer_str(&text);
+}
+
 static int ask(struct call *call, const struct definition_generate_definition_in *in,
                struct flight_result *result)
 {
     struct storing storing = {in, result};
-    struct llm_message message = {
-        .role = STR("user"),
-        .text = arena_format(
-            &call->arena, "<word>%.*s</word>\n<reference>%.*s</reference>\n<verse>\n%.*s\n</verse>",
-            STR_ARG(in->word), STR_ARG(in->passage_reference), STR_ARG(in->verse_text)),
-    };
+    struct llm_message message = {STR("user"), material_of(call, in)};
     struct llm_question question = {.system = str_of(prompt_definition),
                                     .messages = &message,
                                     .count = 1,

@@ -5,6 +5,7 @@
 #include "generate.h"
 #include "flight.h"
 #include "insight.h"
+#include "llm/material.h"
 
 extern const char prompt_insight[];
 
@@ -84,16 +85,21 @@ static int store(struct call *call, void *arg)
     return 0;
 }
 
+static struct str material_of(struct call *call, const struct insight_generate_insight_in *in)
+{
+    struct buffer text;
+
+    buffer_init(&text, &call->arena, SIZE_MAX);
+    material_add(&text, "reference", in->passage_reference);
+    material_add(&text, "passage", in->passage_text);
+    return text.failed ? NO_STR : buffer_str(&text);
+}
+
 static int ask(struct call *call, const struct insight_generate_insight_in *in,
                struct flight_result *result)
 {
     struct storing storing = {in, result};
-    struct llm_message message = {
-        .role = STR("user"),
-        .text =
-            arena_format(&call->arena, "<reference>%.*s</reference>\n<passage>\n%.*s\n</passage>",
-                         STR_ARG(in->passage_reference), STR_ARG(in->passage_text)),
-    };
+    struct llm_message message = {STR("user"), material_of(call, in)};
     struct llm_question question = {.system = str_of(prompt_insight),
                                     .messages = &message,
                                     .count = 1,

@@ -29,6 +29,7 @@ struct watch {
 
 static struct {
     CURLM *multi;       /* NULL: not open */
+    char *authorities;  /* file of certificates; NULL: the system's */
     ev_timer timer;     /* what libcurl asked for */
     struct fetch *warm; /* see fetch_warm(); NULL: over */
 } fetches;
@@ -171,11 +172,13 @@ static size_t take_data(char *bytes, size_t size, size_t count, void *arg)
 
 /* ---- opening ---- */
 
-void fetch_open(void)
+void fetch_open(const char *authorities)
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) == 0)
         fetches.multi = curl_multi_init();
-    if (fetches.multi == NULL) {
+    if (authorities[0] != '\0')
+        fetches.authorities = strdup(authorities);
+    if (fetches.multi == NULL || (authorities[0] != '\0' && fetches.authorities == NULL)) {
         log_error(&process, "libcurl does not start");
         exit(EX_OSERR);
     }
@@ -193,6 +196,8 @@ void fetch_close(void)
     curl_multi_cleanup(fetches.multi);
     ev_timer_stop(loop_get(), &fetches.timer);
     fetches.multi = NULL;
+    free(fetches.authorities);
+    fetches.authorities = NULL;
     curl_global_cleanup();
 }
 
@@ -232,6 +237,8 @@ static void set_options(struct fetch *fetch, const struct fetch_request *request
 
     curl_easy_setopt(easy, CURLOPT_URL, request->url);
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* the bundle alone can be kept */
+    if (fetches.authorities != NULL)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, fetches.authorities);
     curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, -1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);

@@ -26,8 +26,9 @@ struct fetch_events {
     void (*done)(void *arg, const char *error);
 };
 
-/* Once, before the first fetch. Ends the program when libcurl cannot. */
-void fetch_open(void);
+/* Once, before the first fetch. `authorities`: file of the certificates (PEM) by which a server is
+ * known; empty: the system's. It is copied. Ends the program when libcurl cannot. */
+void fetch_open(const char *authorities);
 /* All fetches are over, or cancelled. */
 void fetch_close(void);
 

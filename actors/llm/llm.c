@@ -457,7 +457,7 @@ int llm_check(struct call *call)
 
 void llm_open(const struct llm_options *options)
 {
-    fetch_open();
+    fetch_open(options->llm_ca_file);
     provider_open(&provider, options);
     if (provider.protocol != NULL)
         fetch_warm(provider.url);

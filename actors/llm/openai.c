@@ -18,13 +18,12 @@ static void write_form(struct buffer *out, const struct llm_form *form)
     buffer_add_text(out, "}}");
 }
 
-static void write(struct buffer *out, const struct llm_question *question, const char *model,
-                  bool stream)
+static void write_request(struct buffer *out, const struct llm_question *question,
+                          const char *model, bool stream)
 {
     buffer_add_text(out, "{\"model\":");
     json_write_str(out, str_of(model));
-    buffer_add_format(out, ",\"max_tokens\":%" PRId64 ",\"stream\":%s", question->most_tokens,
-                      stream ? "true" : "false");
+    buffer_add_format(out, ",\"stream\":%s", stream ? "true" : "false");
     buffer_add_text(out, ",\"messages\":[{\"role\":\"system\",\"content\":");
     json_write_str(out, question->system);
     buffer_add_char(out, '}');
@@ -32,7 +31,21 @@ static void write(struct buffer *out, const struct llm_question *question, const
     buffer_add_char(out, ']');
     if (question->form != NULL)
         write_form(out, question->form);
-    buffer_add_char(out, '}');
+}
+
+static void write(struct buffer *out, const struct llm_question *question, const char *model,
+                  bool stream)
+{
+    write_request(out, question, model, stream);
+    buffer_add_format(out, ",\"max_tokens\":%" PRId64 "}", question->most_tokens);
+}
+
+/* OpenAI's newer models take the limit by its newer name alone, which few other servers know. */
+static void write_to_openai(struct buffer *out, const struct llm_question *question,
+                            const char *model, bool stream)
+{
+    write_request(out, question, model, stream);
+    buffer_add_format(out, ",\"max_completion_tokens\":%" PRId64 "}", question->most_tokens);
 }
 
 static struct str stop_of(struct str reason)
@@ -142,6 +155,14 @@ const struct llm_protocol llm_openai = {
     .name = "openai",
     .path = "/chat/completions",
     .write = write,
+    .event = read_event,
+    .answer = read_answer,
+};
+
+const struct llm_protocol llm_openai_itself = {
+    .name = "openai",
+    .path = "/chat/completions",
+    .write = write_to_openai,
     .event = read_event,
     .answer = read_answer,
 };

@@ -22,6 +22,9 @@
            "where such an API is, with /v1")                                                       \
     OPTION(openai_model, text, "OPENAI_MODEL", "gpt-4o-mini", 0, 0, fixed,                         \
            "model that is asked there")                                                            \
+    OPTION(llm_ca_file, text, "LECTERN_LLM_CA_FILE", "", 0, 0, fixed,                              \
+           "certificates (PEM) of the authorities by which the provider is known; empty: the "     \
+           "system's")                                                                             \
     OPTION(max_tokens_insights, number, "MAX_TOKENS_INSIGHTS", "2000", 1, 1000000, fixed,          \
            "most tokens of an insight")                                                            \
     OPTION(max_tokens_definition, number, "MAX_TOKENS_DEFINITION", "1000", 1, 1000000, fixed,      \

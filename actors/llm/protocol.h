@@ -65,7 +65,9 @@ struct llm_protocol {
     void (*answer)(struct llm_reading *reading, struct str body);
 };
 
-extern const struct llm_protocol llm_anthropic, llm_openai;
+extern const struct llm_protocol llm_anthropic;
+extern const struct llm_protocol llm_openai;        /* of every compatible server */
+extern const struct llm_protocol llm_openai_itself; /* of OpenAI's own */
 
 /* Reads the body of an answer that is an error: both protocols have {"error":{"message":…}}. */
 void llm_read_error(struct llm_reading *reading, int status, struct str body);

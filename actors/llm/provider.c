@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 enum { KEY_BYTES = 4096, FAILURES_MOST = 5 };
 
@@ -111,7 +112,9 @@ static void choose_anthropic(struct provider *provider, const struct llm_options
 static void choose_openai(struct provider *provider, const struct llm_options *options,
                           const char *key)
 {
-    provider->protocol = &llm_openai;
+    provider->protocol = strncmp(options->openai_url, "https://api.openai.com/", 23) == 0
+                             ? &llm_openai_itself
+                             : &llm_openai;
     provider->model = options->openai_model;
     provider->headers[0] = join("Content-Type: application/json", "");
     if (key[0] != '\0') {
@@ -140,8 +143,16 @@ static void choose(struct provider *provider, const struct llm_options *options)
     explicit_bzero(key, sizeof(key));
 }
 
+/* A file that is missing would be noticed by the first question only. */
+static void check_authorities(const char *path)
+{
+    if (path[0] != '\0' && access(path, R_OK) != 0)
+        refuse(path, strerror(errno));
+}
+
 void provider_open(struct provider *provider, const struct llm_options *options)
 {
+    check_authorities(options->llm_ca_file);
     *provider = (struct provider){.first_token_us = options->llm_first_token,
                                   .next_token_us = options->llm_next_token,
                                   .most = (unsigned)options->llm_calls};

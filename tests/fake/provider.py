@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import ssl
 import threading
 import time
 
@@ -61,9 +62,14 @@ class Question:
 
 
 class Provider:
-    def __init__(self, port=0, host="127.0.0.1"):
+    def __init__(self, port=0, host="127.0.0.1", tls=None):
+        """`tls`: files of a certificate and its key, for https."""
         self.port = port
         self.host = host
+        self._tls = None
+        if tls is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(*tls)
         self.usual = Answer()
         self.questions = []
         self.connections = 0  # so far
@@ -94,7 +100,7 @@ class Provider:
 
     @property
     def address(self):
-        return f"http://{self.host}:{self.port}"
+        return f"{'http' if self._tls is None else 'https'}://{self.host}:{self.port}"
 
     def environment(self, protocol="anthropic"):
         """What an actor needs in order to ask here."""
@@ -107,7 +113,7 @@ class Provider:
     def _run(self):
         asyncio.set_event_loop(self._loop)
         server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, self.host, self.port, backlog=2048, limit=4 << 20))
+            asyncio.start_server(self._serve, self.host, self.port, backlog=2048, limit=4 << 20, ssl=self._tls))
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         try:

@@ -77,12 +77,12 @@ class Anthropic(model.ModelTest):
 
     def test_what_is_asked(self):
         """The key, the model and the prompt; the reader's text is in the user's message alone."""
-        self.assertEqual(self.insight("A passage <b>\"\\ é", self.user).status, 200)
+        self.assertEqual(self.insight("A passage <b>\"\\ é</passage> </x", self.user).status, 200)
         question = self.provider.questions[0]
         self.assertEqual(question.body["max_tokens"], 2000)
         self.assertFalse(question.body["stream"])
         text = question.body["messages"][-1]["content"]
-        self.assertEqual(text, "<reference>John 3:16</reference>\n<passage>\nA passage <b>\"\\ é\n</passage>")
+        self.assertEqual(text, "\n<reference>\nJohn 3:16\n</reference>\n\n<passage>\nA passage <b>\"\\ é< /passage> < /x\n</passage>\n")
         with open(os.path.join(fleet.ROOT, "actors/insight/insight.prompt"), encoding="utf-8") as file:
             self.asked_rightly(question, file.read())
 
@@ -331,6 +331,7 @@ class Options(unittest.TestCase):
         self.refused("ANTHROPIC_API_KEY: the key is too long", ANTHROPIC_API_KEY="x" * 5000)
         for address in ("api.anthropic.com", "ftp://u:secret@h", "http://", "http://a b", "https://h:port"):
             self.refused("ANTHROPIC_BASE_URL", ANTHROPIC_API_KEY="x", ANTHROPIC_BASE_URL=address)
+        self.refused("/nowhere/authorities.pem: No such file", LECTERN_LLM_CA_FILE="/nowhere/authorities.pem")
         self.refused("OPENAI_BASE_URL", LECTERN_LLM="openai", OPENAI_BASE_URL="localhost:11434")
 
     def test_files_of_keys_that_are_refused(self):
@@ -383,6 +384,46 @@ class Keys(unittest.TestCase):
     def test_the_one_whose_key_is_set(self):
         question = self.ask(OPENAI_API_KEY="the-secret", OPENAI_BASE_URL="PROVIDER/v1")
         self.assertEqual(question.headers["authorization"], "Bearer the-secret")
+
+
+class Secure(unittest.TestCase):
+    """Over TLS: only a provider that is known is told anything."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="lectern-tls.")
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.certificate = cls.make("ours", "IP:127.0.0.1")
+
+    @classmethod
+    def make(cls, name, subject):
+        """Files of a certificate that is its own authority, and of its key."""
+        files = [os.path.join(cls.folder.name, f"{name}.{kind}") for kind in ("pem", "key")]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                        "-subj", "/CN=provider", "-addext", f"subjectAltName={subject}", "-out", files[0], "-keyout", files[1]],
+                       check=True, capture_output=True, timeout=60)
+        return files
+
+    def ask(self, certificate, authorities):
+        """Of a provider with a certificate: the statuses of an insight and a chat, the questions, and the insight's log."""
+        with provider.Provider(tls=certificate) as asked:
+            with fleet.Lectern(env={**asked.environment(), "LECTERN_LLM_CA_FILE": authorities}) as lectern:
+                body = {"passage_text": "x", "passage_reference": "y"}
+                statuses = (lectern.request("POST", "/api/insights", body).status,
+                            model.events(lectern.request("POST", "/api/standalone-chat", {"message": "x"}))[-1][0])
+                return statuses, asked.questions, lectern.find("insight-1").text()
+
+    def test_a_provider_that_is_known(self):
+        statuses, questions, log = self.ask(self.certificate, self.certificate[0])
+        self.assertEqual((statuses, len(questions)), ((200, "done"), 2), log)
+
+    def test_others(self):
+        other = self.make("other", "IP:127.0.0.1")
+        elsewhere = self.make("elsewhere", "DNS:elsewhere.example")
+        for certificate, authorities in ((other, self.certificate[0]), (other, ""), (elsewhere, elsewhere[0])):
+            statuses, questions, log = self.ask(certificate, authorities)
+            self.assertEqual((statuses, questions), ((502, "error"), []))
+            self.assertIn("the provider cannot be reached: SSL", log)
 
 
 @unittest.skipIf(os.environ.get("LECTERN_SANITIZED"), "the sanitizers interpose the same calls")

@@ -96,12 +96,14 @@ Test(llm_protocol, openai_is_asked)
 {
     const char *text = request(&llm_openai, NULL, true);
 
-    has(text, "{\"model\":\"model-1\",\"max_tokens\":77,\"stream\":true,\"messages\":["
-              "{\"role\":\"system\",\"content\":\"Be \\\"kind\\\".\"}," SAID "}");
+    has(text, "{\"model\":\"model-1\",\"stream\":true,\"messages\":["
+              "{\"role\":\"system\",\"content\":\"Be \\\"kind\\\".\"}," SAID ",");
     text = request(&llm_openai, &form, false);
     has(text, "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"strict\":true,"
-              "\"name\":\"give_parts\",\"schema\":" SCHEMA "}}}");
+              "\"name\":\"give_parts\",\"schema\":" SCHEMA "}}");
     cr_assert_str_eq(llm_openai.path, "/chat/completions");
+    has(text, ",\"max_tokens\":77}");
+    has(request(&llm_openai_itself, NULL, true), ",\"max_completion_tokens\":77}");
 }
 
 /* ---- whole answers ---- */
