@@ -30,64 +30,59 @@ void context_open(struct actor *actor, int64_t most_chars, int64_t most_tokens)
 /* The last messages, a bounded number of them; nobody tells a model more. */
 #define LATEST "200"
 
-/* Messages of a conversation with what stands between them and its end. */
-#define BACKWARDS(columns, from)                                                                   \
-    "(select " columns ", sum(length(content)) over backwards as chars,"                           \
-    "        row_number() over backwards as place"                                                 \
-    "   from " from " window backwards as (order by message.created_at desc, message.id desc))"
-
-/* A summary holds as long as the last of its messages is there. */
-#define INSIGHT_SUMMARY(columns)                                                                   \
-    "(select " columns " from me join insight_chat_summaries as summary"                           \
-    "     on summary.user_id = me.id and summary.insight_id = $2"                                  \
-    "   where exists (select from chat_messages as last where last.id = last_message_id"           \
-    "                    and last.user_id = me.id and last.insight_id = $2))"
-
-#define STANDALONE_SUMMARY(columns)                                                                \
-    "(select " columns " from chat join conversation_summaries"                                    \
-    "     on conversation_type = 'standalone' and conversation_id = chat.id)"
-
-#define INSIGHT_MESSAGES                                                                           \
-    "me join chat_messages as message on message.user_id = me.id and message.insight_id = $2"
-#define STANDALONE_MESSAGES                                                                        \
-    "chat join standalone_chat_messages as message on message.chat_id = chat.id"
-
+/* The conversation, where it is one that must be found first. */
 #define CHAT                                                                                       \
     ", chat as (select standalone_chats.* from me join standalone_chats"                           \
     "             on user_id = me.id and standalone_chats.id = $2)"
 
-#define LATEST_OF(messages)                                                                        \
-    "(select message.* from " messages " order by message.created_at desc, message.id desc"        \
-    "   limit " LATEST ") as message"
+/* The summary so far. It holds as long as the last of its messages is there, which is looked up by
+ * its id. */
+#define INSIGHT_OLD                                                                                \
+    ", old as (select summary_text, message_count, last_message_id"                                \
+    "   from me join insight_chat_summaries as summary"                                            \
+    "     on summary.user_id = me.id and summary.insight_id = $2"                                  \
+    "  where (select last.user_id = me.id and last.insight_id = $2"                                \
+    "           from chat_messages as last where last.id = last_message_id))"
+#define STANDALONE_OLD                                                                             \
+    ", old as (select summary_text, message_count, last_message_id"                                \
+    "   from chat join conversation_summaries"                                                     \
+    "     on conversation_type = 'standalone' and conversation_id = chat.id)"
 
-STATEMENT(
-    insight_context,
-    WITH_ME ", said as " BACKWARDS(
-        "id, role, content, created_at",
-        LATEST_OF(INSIGHT_MESSAGES)) " select me.id as user_id, me.kept,"
-                                     "        exists (select from saved_insights where id = $2"
-                                     "                and (imported_by is null or imported_by = "
-                                     "me.id)) as known,"
-                                     "        null::text as reference, null::text as passage,"
-                                     "        " INSIGHT_SUMMARY(
-                                         "summary_text") " as summary,"
-                                                         "        role, content from me left join "
-                                                         "said on chars <= $3"
-                                                         "  order by said.created_at, said.id");
+#define INSIGHT_MESSAGES "chat_messages as message where user_id = me.id and insight_id = $2"
+#define STANDALONE_MESSAGES "standalone_chat_messages as message where chat_id = chat.id"
 
-STATEMENT(
-    standalone_context,
-    WITH_ME CHAT ", said as " BACKWARDS(
-        "id, role, content, created_at",
-        LATEST_OF(
-            STANDALONE_MESSAGES)) " select me.id as user_id, me.kept, chat.id is not null as known,"
-                                  "        passage_reference as reference, passage_text as passage,"
-                                  "        " STANDALONE_SUMMARY(
-                                      "summary_text") " as summary,"
-                                                      "        role, content from me left join "
-                                                      "chat on true"
-                                                      "   left join said on chars <= $3 order by "
-                                                      "said.created_at, said.id");
+/* Some of its messages, with what stands between them and its end. */
+#define SAID                                                                                       \
+    ", said as (select id, role, content, created_at,"                                             \
+    "                  sum(length(content)) over backwards as chars,"                              \
+    "                  row_number() over backwards as place from "
+#define BACKWARDS " as message window backwards as (order by created_at desc, id desc))"
+
+/* From the end of an index, and no further. */
+#define UP_TO " order by created_at desc, id desc limit " LATEST ")"
+#define INSIGHT_LATEST                                                                             \
+    SAID "(select message.* from me cross join lateral (select * from " INSIGHT_MESSAGES UP_TO     \
+         " as message)" BACKWARDS
+#define STANDALONE_LATEST                                                                          \
+    SAID                                                                                           \
+        "(select message.* from chat cross join lateral (select * from " STANDALONE_MESSAGES UP_TO \
+        " as message)" BACKWARDS
+
+STATEMENT(insight_context, WITH_ME INSIGHT_OLD INSIGHT_LATEST
+          " select me.id as user_id, me.kept,"
+          "        (select exists (select from saved_insights where id = $2"
+          "                           and (imported_by is null or imported_by = me.id))"
+          "           from me) as known,"
+          "        null::text as reference, null::text as passage,"
+          "        (select summary_text from old) as summary, role, content"
+          "   from me left join said on chars <= $3 order by created_at, said.id");
+
+STATEMENT(standalone_context, WITH_ME CHAT STANDALONE_OLD STANDALONE_LATEST
+          " select me.id as user_id, me.kept, chat.id is not null as known,"
+          "        passage_reference as reference, passage_text as passage,"
+          "        (select summary_text from old) as summary, role, content"
+          "   from me left join chat on true left join said on chars <= $3"
+          "  order by said.created_at, said.id");
 
 /* The messages of the rows from the first of the user's on, with room for one more. */
 static int fill_messages(struct call *call, const struct rows *rows, struct context *out)
@@ -145,35 +140,29 @@ struct str context_system(struct call *call, const char *prompt, const struct co
 
 /* What is not told and is in no summary yet, oldest first, and the summary so far. What is told
  * begins with the user's first message that fits. */
-#define UNSUMMARIZED(messages)                                                                     \
-    ", said as " BACKWARDS("message.id, role, content, message.created_at",                        \
-                           messages " and message.id > coalesce((select last_message_id from "     \
-                                    "old), 0)") ", told as (select created_at, id from said"       \
-                                                "            where role = 'user' and chars <= $3 " \
-                                                "and place <= " LATEST                             \
-                                                "            order by created_at, id limit 1),"    \
-                                                " fallen as (select said.*, sum(length(content)) " \
-                                                "over (order by created_at, id) as read"           \
-                                                "              from said where not exists "        \
-                                                "(select from told"                                \
-                                                "                where (told.created_at, "         \
-                                                "told.id) <= (said.created_at, said.id)))"         \
-                                                " select me.id as user_id, (select summary_text "  \
-                                                "from old) as summary,"                            \
-                                                "        coalesce((select message_count from "     \
-                                                "old), 0) as summarized,"                          \
-                                                "        fallen.id as message_id, role, content"   \
-                                                "   from me left join fallen on read <= $4 or "    \
-                                                "read = length(content)"                           \
-                                                "  order by created_at, fallen.id"
+#define INSIGHT_SINCE                                                                              \
+    SAID "(select message.* from me cross join lateral (select * from " INSIGHT_MESSAGES SINCE     \
+         " as message)" BACKWARDS
+#define STANDALONE_SINCE                                                                           \
+    SAID                                                                                           \
+        "(select message.* from chat cross join lateral (select * from " STANDALONE_MESSAGES SINCE \
+        " as message)" BACKWARDS
+#define SINCE " and message.id > coalesce((select last_message_id from old), 0))"
 
-#define OLD "summary_text, message_count, last_message_id"
+#define UNSUMMARIZED                                                                               \
+    ", told as (select created_at, id from said where role = 'user' and chars <= $3"               \
+    "              and place <= " LATEST " order by created_at, id limit 1),"                      \
+    " fallen as (select said.*, sum(length(content)) over (order by created_at, id) as read"       \
+    "   from said where not exists (select from told"                                              \
+    "                    where (told.created_at, told.id) <= (said.created_at, said.id)))"         \
+    " select me.id as user_id, (select summary_text from old) as summary,"                         \
+    "        coalesce((select message_count from old), 0) as summarized,"                          \
+    "        fallen.id as message_id, role, content"                                               \
+    "   from me left join fallen on read <= $4 or read = length(content)"                          \
+    "  order by created_at, fallen.id"
 
-STATEMENT(insight_unsummarized,
-          WITH_ME ", old as " INSIGHT_SUMMARY(OLD) UNSUMMARIZED(INSIGHT_MESSAGES));
-
-STATEMENT(standalone_unsummarized,
-          WITH_ME CHAT ", old as " STANDALONE_SUMMARY(OLD) UNSUMMARIZED(STANDALONE_MESSAGES));
+STATEMENT(insight_unsummarized, WITH_ME INSIGHT_OLD INSIGHT_SINCE UNSUMMARIZED);
+STATEMENT(standalone_unsummarized, WITH_ME CHAT STANDALONE_OLD STANDALONE_SINCE UNSUMMARIZED);
 
 /* A summary that was made meanwhile of more messages stays. */
 STATEMENT_WRITE(store_insight_summary,

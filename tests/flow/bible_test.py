@@ -206,6 +206,7 @@ class ProOnly(fleet.LecternTest):
 
 
 class NewImport(fleet.LecternTest):
+    @fleet.plainly
     def test_a_new_import_is_served_within_a_minute(self):
         path = "/api/passage?book=John&chapter=11&verse_start=35"
         first = self.lectern.get(path)

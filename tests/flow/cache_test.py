@@ -63,6 +63,7 @@ class Away(fleet.LecternTest):
 class NewImport(fleet.LecternTest):
     options = {"env": {"LECTERN_CACHE": "1MiB"}}
 
+    @fleet.plainly
     def test_a_new_import_is_served_within_a_minute(self):
         path = "/api/passage?book=John&chapter=11&verse_start=35"
         first = self.lectern.get(path)

@@ -263,6 +263,7 @@ class Patience(model.ModelTest):
 class Gone(model.ModelTest):
     """A provider that nobody reaches is not asked again and again; when it is back, it is found."""
 
+    @fleet.plainly
     def test_a_provider_that_goes_and_comes(self):
         user = self.lectern.new_user()
         port = self.provider.port
@@ -417,6 +418,7 @@ class Secure(unittest.TestCase):
         statuses, questions, log = self.ask(self.certificate, self.certificate[0])
         self.assertEqual((statuses, len(questions)), ((200, "done"), 2), log)
 
+    @fleet.plainly
     def test_others(self):
         other = self.make("other", "IP:127.0.0.1")
         elsewhere = self.make("elsewhere", "DNS:elsewhere.example")
@@ -426,7 +428,7 @@ class Secure(unittest.TestCase):
             self.assertIn("the provider cannot be reached: SSL", log)
 
 
-@unittest.skipIf(os.environ.get("LECTERN_SANITIZED"), "the sanitizers interpose the same calls")
+@unittest.skipIf(fleet.SANITIZED, "the sanitizers interpose the same calls")
 class Blocking(unittest.TestCase):
     """Nothing blocks the loop, not even the look-up of a provider's name."""
 

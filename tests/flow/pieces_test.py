@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import os
 import socket
 import threading
 import time
@@ -72,7 +71,7 @@ class Lists(fleet.LecternTest):
         before = peak_kb(self.gateway), peak_kb(self.actor)
         yield
         grown = peak_kb(self.gateway) - before[0], peak_kb(self.actor) - before[1]
-        if not os.environ.get("LECTERN_SANITIZED"):
+        if not fleet.SANITIZED:
             self.assertLessEqual(max(grown), MOST_GROWTH_KB, f"gateway and actor: {grown} KiB")
 
     def outstanding(self):

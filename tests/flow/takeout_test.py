@@ -3,7 +3,6 @@
 import concurrent.futures
 import copy
 import json
-import os
 import sys
 import threading
 import time
@@ -19,7 +18,6 @@ import wire
 
 SEEDS = int(os.environ.get("LECTERN_ROUNDS", 25))
 MIB = 1024 * 1024
-SANITIZED = bool(os.environ.get("LECTERN_SANITIZED"))
 
 
 class Takeout(fleet.LecternTest):
@@ -194,7 +192,7 @@ class Exports(Takeout):
         for name, before in memory.items():
             grown = before.grown() / MIB
             print(f"{name}: {grown:.1f} MiB for 500 texts of 50,000 characters", file=sys.stderr)
-            if not SANITIZED:
+            if not fleet.SANITIZED:
                 self.assertLess(grown, 4)
         with self.assertRaises(wire.Fault) as caught:
             self.client.call("user.export_user_data", user=self.user)
@@ -352,7 +350,7 @@ class Imports(Takeout):
         print(f"{len(body) / MIB:.1f} MiB in {took:.2f} s; sessions meanwhile: {len(waits)}, p99 {waits[len(waits) * 99 // 100] * 1e3:.1f} ms;"
               f" turns longer than 50 ms: {self.long_turns() - long_turns:.0f}; memory: {times:.1f} times the document", file=sys.stderr)
         self.assertGreater(len(waits), 10)
-        if not SANITIZED:
+        if not fleet.SANITIZED:
             self.assertLess(times, 8)
         self.assertEqual(self.data(), document)
         self.assertEqual(sum(self.take_in(body).values()), 0)

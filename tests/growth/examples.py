@@ -57,6 +57,9 @@ KNOWN = {LIGHT: 1, HEAVY: 2}  # the insight that each of the two has talked abou
 
 NEWEST_50 = [p_time("infinity"), p_i64(2**31 - 1), p_i64(50), p_i64(65536)]
 OLDEST_50 = [p_time("-infinity"), p_i64(0), p_i64(50), p_i64(65536)]
+INSIGHTS_CALLS = p_str("generate_insight")
+TODAY, SOON = p_time("today"), p_time("tomorrow")  # a day of calls, and when one of them expires
+ANSWER = [p_str("Who was Paul?"), p_str("An apostle." * 100), p_bool(False)]
 BEGINNING = [p_time("-infinity"), p_i64(0)] * 2
 TEXTS = [p_str("Genesis 1:3"), p_str("63" + " and there was light" * 15)]  # of insight 63
 WORD = [p_str("word63"), p_str("Genesis 2:3"), p_str("63" + " and there was light" * 6)]  # of definition 63
@@ -121,6 +124,17 @@ EXAMPLES = {
     "chat.list_standalone_chat_messages": [[HEAVY, *OLDEST_50, p_i64(chat)] for chat in (1, 7)],
     "chat.clear_chat_messages": [[user, p_i64(insight)] for user, insight in KNOWN.items()],
     "chat.delete_chat": [[HEAVY, p_i64(1)], [HEAVY, p_i64(7)], [LIGHT, p_i64(7)]],
+    "chat.insight_context": [[user, p_i64(insight), p_i64(24000)] for user, insight in KNOWN.items()],
+    "chat.standalone_context": [[HEAVY, p_i64(chat), p_i64(24000)] for chat in (1, 7)],
+    "chat.insight_unsummarized": [[user, p_i64(insight), p_i64(24000), p_i64(262144)] for user, insight in KNOWN.items()],
+    "chat.standalone_unsummarized": [[HEAVY, p_i64(chat), p_i64(24000), p_i64(262144)] for chat in (1, 7)],
+    "chat.store_insight_summary": [[user, p_i64(insight), p_str("what was said"), p_i64(2), p_i64(1)]
+                                   for user, insight in KNOWN.items()],
+    "chat.store_standalone_summary": [[HEAVY, p_i64(1), p_str("what was said"), p_i64(2), p_i64(1)]],
+    "chat.add_insight_messages": [[user, p_i64(insight), *ANSWER] for user, insight in KNOWN.items()],
+    "chat.add_standalone_messages": [[p_i64(1), *ANSWER]],
+    "chat.begin_chat": [[user, p_str("Who was Paul?"), p_str(None), p_str(None)] for user in (LIGHT, HEAVY)],
+    "chat.use_chat": [[HEAVY, p_i64(1)], [LIGHT, p_i64(1)]],
     # device_link
     "device_link.find_devices": for_each((LIGHT, HEAVY), *NEWEST_50),
     "device_link.record_device": [
@@ -137,6 +151,15 @@ EXAMPLES = {
     "device_link.lock_two": [[LIGHT, HEAVY], [LIGHT, NOBODY]],
     "device_link.rank_pair": [[LIGHT_ID, HEAVY_ID]],
     "device_link.delete_user": [[LIGHT_ID], [HEAVY_ID]],
+    # actors/quota: in every program whose messages are counted
+    "count_minute": [[LIGHT, INSIGHTS_CALLS, p_str(None)], [HEAVY, INSIGHTS_CALLS, p_str(None)],
+                     [LIGHT, INSIGHTS_CALLS, p_str("192.0.2.1")]],
+    "look_at_minute": [[p_str("192.0.2.1"), INSIGHTS_CALLS]],
+    "sweep_minutes": [[]],
+    "find_caller": ANYBODY,
+    "reserve_call": for_each((LIGHT, HEAVY, NOBODY), p_i64(90000000), p_i64(10)),
+    "settle_call": for_each((LIGHT, HEAVY), TODAY, SOON),
+    "give_back_call": for_each((LIGHT, HEAVY), TODAY, SOON),
     # db/owned: the statements that its rows become
     "lock_owner": LIVE,
     "lock_owner_all": LIVE,

@@ -123,6 +123,13 @@ insert into usage_tracking (user_id, date, llm_calls)
 select u, date_trunc('day', now(), 'UTC') - day * interval '1 day', (u + day) % 10
   from generate_series(1, :users) as u, lateral generate_series(0, 1 + u % 3) as day;
 
+-- Windows that are open for as long as tests run, and some that have been over for a while.
+insert into rate_windows (who, method, began, calls)
+select 'u' || u, 'generate_insight',
+       date_trunc('minute', now()) + case when u % (:users / 100) = 1 then interval '-5 minutes' else interval '1 hour' end,
+       1 + u % 10
+  from generate_series(1, :users) as u;
+
 insert into saved_passages (reference, book, chapter, verse_start, translation, text)
 select case when id <= 200 then 'John 3:16' else format('Genesis %s:%s', id / 60, 1 + id / 2 % 30) end,
        'Genesis', id / 60, 1 + id / 2 % 30, 'WEB', id || repeat(' and there was light', 5)

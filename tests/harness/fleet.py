@@ -28,6 +28,8 @@ BUILD = os.environ.get("LECTERN_BUILD", os.path.join(ROOT, "build"))
 DOMAINS = ("user", "bible", "insight", "definition", "chat", "device_link")
 TEMPLATE = "lectern_flow_template"
 FOREIGN = ("LECTERN_", "PG", "ANTHROPIC_", "OPENAI_")  # settings of whoever runs the tests, a real provider among them
+SANITIZED = bool(os.environ.get("LECTERN_SANITIZED"))
+plainly = unittest.skipIf(SANITIZED, "it waits most of the time, and shows the sanitizers nothing new")
 SLOW = 4 if "asan" in BUILD else 1  # deadlines of the tests themselves, never what they measure
 
 
