@@ -3,6 +3,7 @@
 import concurrent.futures
 import copy
 import json
+import os
 import sys
 import threading
 import time
