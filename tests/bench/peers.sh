@@ -115,7 +115,7 @@ compare_peers() {
 open_peers() {
     mkdir -p "$WORK/peers"
     /usr/bin/python3 "$BENCH/peers/passages.py" books "$ROOT/db/books.def" >"$WORK/peers/books.json"
-    echo 'write_limit = 0' >>"$LECTERN_CONFIG"
+    printf '[lectern-gateway]\nwrite_limit = 0\n' >>"$LECTERN_CONFIG"
     kill -HUP "${PIDS[gateway]}"
     "$ROOT/deploy/run" psql -Xq -v ON_ERROR_STOP=1 -v user_id="$USER_ID" \
         <"$BENCH/peers/data.sql" || fail "the data for peers could not be stored"

@@ -9,6 +9,7 @@ STREAMS_MANY=500 STREAMS_LOAD=200
 open_streams() {
     PROVIDER=$(free_port)
     cat >>"$LECTERN_CONFIG" <<CONF
+[lectern-chat]
 llm = anthropic
 anthropic_key = none
 anthropic_url = http://127.0.0.1:$PROVIDER
