@@ -141,12 +141,9 @@ static void open_mailbox(const struct domain *domain)
 /* Whether messages of the domain have limits that the actor counts. */
 static bool asks_model(const struct domain *domain)
 {
-    for (size_t i = 0; i < domain->count; i++) {
-        enum rate rate = domain->handlers[i].method->rate;
-
-        if (rate == RATE_ai || rate == RATE_chat)
+    for (size_t i = 0; i < domain->count; i++)
+        if (is_counted_by_actor(domain->handlers[i].method))
             return true;
-    }
     return false;
 }
 
@@ -195,6 +192,16 @@ static bool has_ended(int64_t now_us)
     return actor.mailbox.count == 0 && actor.works == NULL && now_us - actor.heard_us >= QUIET_US;
 }
 
+/* The time is over. What ended calls leave to be done, such as giving back what they reserved, has
+ * a moment more. */
+static void cut(int64_t now_us)
+{
+    mailbox_cancel_all(&actor.mailbox);
+    if (!actor.cut || now_us >= actor.drain_us + CANCELLED_US / 2)
+        work_cancel_all(&actor);
+    actor.cut = true;
+}
+
 static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
     int64_t now_us = time_now_us();
@@ -207,8 +214,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
         log_close();
         _Exit(EX_SOFTWARE);
     } else if (now_us >= actor.drain_us) {
-        mailbox_cancel_all(&actor.mailbox);
-        work_cancel_all(&actor);
+        cut(now_us);
     }
 }
 

@@ -76,8 +76,10 @@ static int take_op(struct arrival *arrival)
     }
     if (str_is(op, "cancel")) {
         mail = find(arrival);
-        if (mail != NULL)
+        if (mail != NULL) {
+            mail->left = true;
             fiber_cancel(mail->call.fiber);
+        }
         return 0;
     }
     if (str_is(op, "credit")) {
@@ -179,18 +181,16 @@ static struct mail *mail_new(struct arrival *arrival, const struct handler *hand
 
     if (mail == NULL || body.ptr == NULL || INJECT(call_refused_memory))
         return NULL;
+    *mail = (struct mail){.actor = arrival->actor,
+                          .handler = handler,
+                          .body = body,
+                          .id = arrival->request.id,
+                          .hash = mail_hash(arrival->peer_hash, arrival->request.id),
+                          .bytes = arrival->bytes,
+                          .came_us = arrival->came_us,
+                          .credit = arrival->request.credit};
     fill_call(&mail->call, arrival, handler->method);
     peer_copy(&mail->from, arrival->from);
-    mail->actor = arrival->actor;
-    mail->handler = handler;
-    mail->body = body;
-    mail->id = arrival->request.id;
-    mail->hash = mail_hash(arrival->peer_hash, mail->id);
-    mail->bytes = arrival->bytes;
-    mail->came_us = arrival->came_us;
-    mail->credit = arrival->request.credit;
-    mail->awaits_credit = false;
-    mail->pieces = 0;
     return mail;
 }
 

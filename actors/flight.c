@@ -24,7 +24,6 @@ struct flight {
     struct buffer in;            /* the inputs, encoded; on the heap */
     struct str user;             /* the first caller's; behind the inputs */
     flight_fn run;               /* the work */
-    int64_t deadline_us;         /* the first caller's */
     struct fiber *fiber;         /* the work's; NULL: it has not begun */
     struct waiter *waiters;      /* who waits */
     bool listed;                 /* calls may still join it */
@@ -80,10 +79,7 @@ static struct flight *flight_new(const struct call *call, struct str in, flight_
         return NULL;
     }
     memcpy(user, call->user.ptr, call->user.len);
-    *flight = (struct flight){.method = call->method,
-                              .user = {user, call->user.len},
-                              .run = run,
-                              .deadline_us = call->deadline_us};
+    *flight = (struct flight){.method = call->method, .user = {user, call->user.len}, .run = run};
     buffer_init(&flight->in, NULL, WIRE_MOST_BODY_BYTES);
     buffer_add_str(&flight->in, in);
     if (!flight->in.failed)

@@ -1,6 +1,33 @@
 /* Generating; see generate.h. */
 #include "generate.h"
+#include "base/time.h"
+#include "patience.h"
 #include "quota.h"
+
+#define PATIENCE_US TIME_S(10)
+
+/* ---- storing ---- */
+
+struct stored {
+    int (*store)(struct call *call, void *arg);
+    void *arg; /* for it */
+};
+
+static int store_once(struct call *call, void *arg)
+{
+    const struct stored *stored = arg;
+
+    return tx_run(call, stored->store, stored->arg);
+}
+
+int generation_store(struct call *call, int (*store)(struct call *call, void *arg), void *arg)
+{
+    struct stored stored = {store, arg};
+
+    return try_patiently(call, PATIENCE_US, store_once, &stored);
+}
+
+/* ---- generating ---- */
 
 struct storing {
     const struct generation *generation;
@@ -25,7 +52,7 @@ int generate(struct call *call, const struct generation *generation)
     if (reservation == NULL)
         return -1;
     if (llm_ask(call, generation->question, generation->texts) == 0 &&
-        tx_run(call, store, &storing) == 0) {
+        generation_store(call, store, &storing) == 0) {
         allowance_settled(reservation);
         return 0;
     }

@@ -163,6 +163,13 @@ static void *handle(struct mail *mail)
 
 /* ---- after it ---- */
 
+/* Nobody took it back: it was cut because a drain took too long. */
+static void tell_leaving(struct call *call)
+{
+    failure_clear(&call->failure);
+    fail(call, leaving, "it did not end within the drain");
+}
+
 static struct common_reply header_of(const struct mail *mail)
 {
     const struct call *call = &mail->call;
@@ -266,6 +273,8 @@ void handle_mail(void *arg)
 
     fiber_announce(call->method->name, call->log.trace);
     out = handle(mail);
+    if (failed_with(&call->failure, &fault_cancelled) && !mail->left)
+        tell_leaving(call);
     answer(mail, out);
     took_us = time_now_us() - mail->came_us;
     tally_ended((unsigned)(mail->handler - mail->actor->domain->handlers), call->failure.fault,

@@ -52,7 +52,16 @@ static int await_credit(struct mail *mail)
         error = call_wait_foreign(call, "the reader's credit");
     mail->awaits_credit = false;
     call->deadline_us = deadline_us;
+    mail->left |= error != 0 && failed_with(&call->failure, &fault_timeout);
     return error;
+}
+
+static int fail_left(struct mail *mail, int error)
+{
+    mail->left = true;
+    if (error == EHOSTUNREACH)
+        return fail(&mail->call, cancelled, "the reader is gone");
+    return fail(&mail->call, timeout, "a piece cannot be sent");
 }
 
 /* Sends it, or waits until there is room. */
@@ -61,10 +70,8 @@ static int send_piece(struct mail *mail, const struct common_reply *reply, struc
     int64_t stall_us = time_now_us() + STALL_US;
 
     while (reply_try(mail->actor, &mail->from, reply, body) != 0) {
-        if (errno == EHOSTUNREACH)
-            return fail(&mail->call, cancelled, "the reader is gone");
         if (errno != EAGAIN || time_now_us() >= stall_us)
-            return fail(&mail->call, timeout, "a piece cannot be sent");
+            return fail_left(mail, errno);
         if (call_rest(&mail->call, ROOM_US) != 0)
             return -1;
     }

@@ -19,6 +19,7 @@ struct mail {
     int64_t credit;     /* bytes that may be sent in pieces; INT_ABSENT: one reply only */
     bool awaits_credit; /* the fiber waits for more of it */
     unsigned pieces;    /* sent so far */
+    bool left;          /* its caller took it back, is gone, or takes no more */
     struct mail *next;  /* of its bucket */
 };
 

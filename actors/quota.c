@@ -2,6 +2,7 @@
 #include "quota.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "patience.h"
 #include "runtime.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,11 +38,6 @@ STATEMENT_WRITE(sweep_minutes,
 /* Where nothing is counted, the user is looked for all the same, before anything is done for him.
  */
 STATEMENT(find_caller, WITH_ME " select me.id, me.kept from me");
-
-static bool is_counted(const struct method *method)
-{
-    return method->rate == RATE_ai || method->rate == RATE_chat;
-}
 
 static int64_t limit_of(const struct method *method)
 {
@@ -89,13 +85,20 @@ static int look_for_unknown(struct call *call, int64_t limit)
     return fail(call, unknown_user, "nobody has the id of a call that is counted");
 }
 
+/* Whether a count was made before its answer was lost is nothing that a caller needs to know. */
+static void note_nothing_begun(struct call *call)
+{
+    if (failed_with(&call->failure, &fault_outcome_unknown))
+        call->failure.fault = &fault_unavailable;
+}
+
 int quota_count(struct call *call)
 {
     struct str client = call->by_client ? call->client : NO_STR;
     int64_t limit;
     struct rows rows;
 
-    if (!is_counted(call->method))
+    if (!is_counted_by_actor(call->method))
         return 0;
     limit = limit_of(call->method);
     if (call->user.ptr == NULL)
@@ -105,6 +108,7 @@ int quota_count(struct call *call)
     if (db_query_as_user(call, &count_minute,
                          PARAMS(p_str(str_of(call->method->name)), p_str(client)), &rows) == 0)
         return judge_window(call, &rows, limit);
+    note_nothing_begun(call);
     return failed_with(&call->failure, &fault_unknown_user) ? look_for_unknown(call, limit) : -1;
 }
 
@@ -193,15 +197,23 @@ struct leftover {
     char user[64];
 };
 
+static int end_once(struct call *call, void *arg)
+{
+    const struct reservation *reservation = &((const struct leftover *)arg)->reservation;
+
+    return end_reservation(call, reservation->state == USED ? &settle_call : &give_back_call,
+                           reservation);
+}
+
 static int end_leftover(struct call *call, void *arg)
 {
     struct leftover *leftover = arg;
-    const struct statement *statement =
-        leftover->reservation.state == USED ? &settle_call : &give_back_call;
     int error;
 
     call->user = str_of(leftover->user);
-    error = end_reservation(call, statement, &leftover->reservation);
+    error = try_patiently(call, END_BUDGET_US, end_once, leftover);
+    if (error != 0 && failed_with(&call->failure, &fault_unknown_user))
+        error = 0; /* who was deleted has no allowance */
     if (error != 0)
         log_warn(call, "a reservation is left to expire: %s", call->failure.text);
     free(leftover);
@@ -238,8 +250,10 @@ struct reservation *allowance_reserve(struct call *call)
     *reservation =
         (struct reservation){.expires_us = INT_ABSENT, .user = call->user, .state = ENDED};
     if (db_query_as_user(call, &reserve_call, PARAMS(p_i64(for_us), p_i64(ALLOWANCE_A_DAY)),
-                         &rows) != 0)
+                         &rows) != 0) {
+        note_nothing_begun(call);
         return NULL;
+    }
     if (row_bool(&rows, 0, "pro_subscription"))
         return reservation;
     if (row_is_null(&rows, 0, "expires")) {
@@ -275,6 +289,7 @@ void allowance_give_back(struct call *call, struct reservation *reservation)
     if (reservation->state == ENDED)
         return;
     failure_clear(&call->failure);
+    reservation->state = RESERVED; /* also where it cannot be ended yet */
     if (end_reservation(call, &give_back_call, reservation) == 0)
         reservation->state = ENDED;
     call->failure = why;

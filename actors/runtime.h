@@ -28,6 +28,7 @@ struct actor {
     struct standstill standstill;                  /* whether nothing ran */
     int64_t heard_us;                              /* when the last message came */
     int64_t drain_us;                              /* when the drain's time is over */
+    bool cut;                                      /* it was, and calls were cancelled */
     ev_timer drain;                                /* looks whether all has ended */
 };
 

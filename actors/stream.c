@@ -11,6 +11,11 @@ int call_accept(struct call *call)
     return pieces_send(mail_of(call), STR("\x80"));
 }
 
+bool call_is_left(struct call *call)
+{
+    return mail_of(call)->left;
+}
+
 static bool is_declared(const struct method *method, const struct record *record)
 {
     for (size_t i = 0; method->events[i] != NULL; i++)

@@ -11,5 +11,9 @@
 /* Tells the caller that the message was accepted. Once. */
 int call_accept(struct call *call) MUST;
 
+/* Whether the caller took the call back, is gone, or takes no more; false where the actor itself
+ * ends it. */
+bool call_is_left(struct call *call);
+
 /* Sends an event: `values`, a struct of `record`. */
 int call_event(struct call *call, const struct record *record, const void *values) MUST;

@@ -83,17 +83,15 @@ static void run(void *arg)
 {
     struct work *work = arg;
     struct call *call = &work->call;
-    int result = -1;
+    int result;
 
     fiber_announce(work->method.name, NULL);
     db_attach(call, work->actor->pool);
-    if (call->failure.fault == NULL) {
-        result = work->fn(call, work->arg);
-        if (result == 0)
-            failure_clear(&call->failure);
-        if (db_finish(call, result == 0) != 0)
-            result = -1;
-    }
+    result = work->fn(call, work->arg); /* also without a session: others may wait for its end */
+    if (result == 0)
+        failure_clear(&call->failure);
+    if (db_finish(call, result == 0) != 0)
+        result = -1;
     if (result != 0 && call->failure.fault == NULL)
         fail(call, internal, "it did not say why it failed");
     work_end(work, result != 0);

@@ -200,7 +200,7 @@ static int take_user(struct call *call, const struct statement *statement, const
     const char *column = PQfname(rows->result, 0);
 
     if (rows->count == 0 || row_is_null(rows, 0, column))
-        return fail(call, unknown_user, "%s: no user %.*s", statement->name, STR_ARG(call->user));
+        return fail(call, unknown_user, "%s: there is no such user", statement->name);
     call->user_id = (int32_t)row_i64(rows, 0, column);
     if (PQfnumber(rows->result, "kept") >= 0 && !row_is_null(rows, 0, "kept"))
         return keep_name(call, row_str(rows, 0, "kept"));

@@ -198,18 +198,14 @@ static int make_user(struct exchange *exchange)
     return 0;
 }
 
-/* The actor counts the message, and refuses it before a user is made for nothing. */
-static bool actor_counts(const struct exchange *exchange)
-{
-    return exchange->method->rate == RATE_ai || exchange->method->rate == RATE_chat;
-}
-
+/* Who it is. An actor that counts refuses a message before a user is made for nothing. */
 static int find_user(struct exchange *exchange)
 {
     if (exchange->method->who == WHO_anyone)
         return 0;
     exchange->user = exchange->cookie;
-    if (exchange->method->who == WHO_user && exchange->user.ptr == NULL && !actor_counts(exchange))
+    if (exchange->method->who == WHO_user && exchange->user.ptr == NULL &&
+        !is_counted_by_actor(exchange->method))
         return make_user(exchange);
     return 0;
 }
@@ -222,7 +218,7 @@ static int ask(struct exchange *exchange)
         if (travel(exchange, exchange->method, exchange->input) != 0)
             return -1;
         if (exchange->trip.fault != &fault_unknown_user || tries == TRIES_MOST ||
-            (exchange->user.ptr == NULL && !actor_counts(exchange)))
+            (exchange->user.ptr == NULL && !is_counted_by_actor(exchange->method)))
             break;
         if (exchange->method->who != WHO_user)
             exchange->user = NO_STR;

@@ -200,6 +200,12 @@ static inline struct str field_name(const struct field *field)
     return (struct str){field->name, field->name_len};
 }
 
+/* Whether its limit of a minute is counted in the database, by the actor. */
+static inline bool is_counted_by_actor(const struct method *method)
+{
+    return method->rate == RATE_ai || method->rate == RATE_chat;
+}
+
 /* The message of that wire name (`user.session`), or NULL. */
 const struct method *contract_method(struct str name);
 

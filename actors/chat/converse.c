@@ -6,6 +6,7 @@
 #include "converse.h"
 #include "base/time.h"
 #include "context.h"
+#include "generate.h"
 #include "owned.h"
 #include "quota.h"
 #include "stream.h"
@@ -14,10 +15,6 @@
 extern const char prompt_chat_insight[], prompt_chat_standalone[];
 
 enum { TITLE_CHARS = 50, ANSWER_BYTES = 1024 * 1024 };
-
-/* For how long a complete answer waits for a database that has no room, and between two looks. */
-#define PATIENCE_US TIME_S(10)
-#define LOOK_AGAIN_US TIME_MS(50)
 
 static int64_t most_tokens;
 
@@ -41,7 +38,6 @@ struct turn {
     struct buffer answer;             /* so far, in the call's memory */
     struct str stop_reason;           /* why it ended; may be absent */
     bool truncated;                   /* it ended at the limit of tokens */
-    bool left;                        /* the reader takes no more */
 };
 
 /* ---- storing ---- */
@@ -161,22 +157,6 @@ static int store_new_chat(struct call *call, void *arg)
     return store_standalone_turn(call, arg);
 }
 
-/* Stores a complete answer. Where many end at one time, or the database is away for a moment,
- * nothing was done: it is tried again. */
-static int store_turn(struct call *call, struct turn *turn, int (*store)(struct call *, void *))
-{
-    int64_t until_us = time_now_us() + PATIENCE_US;
-
-    while (tx_run(call, store, turn) != 0) {
-        if (!call->failure.fault->retry || time_now_us() >= until_us)
-            return -1;
-        failure_clear(&call->failure);
-        if (call_rest(call, LOOK_AGAIN_US) != 0)
-            return -1;
-    }
-    return 0;
-}
-
 /* ---- asking ---- */
 
 static int pass_on(struct call *call, struct turn *turn, struct llm_stream *stream)
@@ -191,8 +171,7 @@ static int pass_on(struct call *call, struct turn *turn, struct llm_stream *stre
         buffer_add_str(&turn->answer, text);
         if (turn->answer.failed)
             return fail(call, model_failed, "the answer is too large");
-        turn->left = call_event(call, &record_chat_token, &(struct chat_token){text}) != 0;
-        if (turn->left)
+        if (call_event(call, &record_chat_token, &(struct chat_token){text}) != 0)
             return -1;
         allowance_used(turn->reservation);
     }
@@ -218,7 +197,6 @@ static int ask(struct call *call, struct turn *turn)
         return -1;
     turn->stop_reason = arena_copy(&call->arena, llm_stop_reason(stream));
     turn->truncated = str_is(turn->stop_reason, "max_tokens");
-    llm_end(&stream);
     return 0;
 }
 
@@ -226,12 +204,12 @@ static int ask(struct call *call, struct turn *turn)
  * some of the answer: then what is due is done when the call ends. */
 static int converse(struct call *call, struct turn *turn, int (*store)(struct call *, void *))
 {
-    if (ask(call, turn) == 0 && store_turn(call, turn, store) == 0) {
+    if (ask(call, turn) == 0 && generation_store(call, store, turn) == 0) {
         allowance_settled(turn->reservation);
         context_summarize_later(call, &turn->conversation);
         return 0;
     }
-    if (!turn->left && !failed_with(&call->failure, &fault_cancelled))
+    if (!call_is_left(call))
         allowance_give_back(call, turn->reservation);
     return -1;
 }

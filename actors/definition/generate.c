@@ -77,8 +77,12 @@ static int store(struct call *call, void *arg)
     };
     struct definition_save_definition_out saved;
 
-    if (definition_save_definition(call, &save, &saved) != 0)
-        return -1;
+    if (definition_save_definition(call, &save, &saved) != 0) {
+        if (!failed_with(&call->failure, &fault_definition_collides))
+            return -1;
+        failure_clear(&call->failure); /* it is answered all the same */
+        return 0;
+    }
     *result = (struct flight_result){.id = saved.id,
                                      .texts = {saved.definition->definition,
                                                saved.definition->biblical_usage,

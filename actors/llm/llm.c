@@ -154,7 +154,15 @@ static int start(struct llm_stream *stream, const struct llm_form *form)
     return stream->fetch != NULL ? 0 : fail(stream->call, busy, "no memory for a question");
 }
 
-/* One wait, of at most `limit_us`: a longer one is the provider's fault. */
+static bool has_something(const struct llm_stream *stream)
+{
+    const struct llm_reading *reading = &stream->reading;
+
+    return reading->text.len > 0 || reading->ended || reading->trouble != LLM_none;
+}
+
+/* One wait, of at most `limit_us`: a longer one is the provider's fault, unless what it waits for
+ * has come in the same turn. */
 static int await(struct llm_stream *stream, int64_t limit_us)
 {
     struct call *call = stream->call;
@@ -169,17 +177,11 @@ static int await(struct llm_stream *stream, int64_t limit_us)
     call->deadline_us = deadline_us;
     if (error != 0 && failed_with(&call->failure, &fault_timeout) && until_us < deadline_us) {
         failure_clear(&call->failure);
-        llm_fail(&stream->reading, LLM_slow, NO_STR);
+        if (!has_something(stream))
+            llm_fail(&stream->reading, LLM_slow, NO_STR);
         return 0;
     }
     return error;
-}
-
-static bool has_something(const struct llm_stream *stream)
-{
-    const struct llm_reading *reading = &stream->reading;
-
-    return reading->text.len > 0 || reading->ended || reading->trouble != LLM_none;
 }
 
 static int await_something(struct llm_stream *stream, int64_t patience_us)
@@ -202,16 +204,25 @@ static bool may_try_again(const struct llm_reading *reading)
             reading->trouble == LLM_unreachable);
 }
 
+/* When a stream must have begun, at whichever attempt; a whole answer has as long as its call. */
+static int64_t begins_by_us(const struct llm_stream *stream)
+{
+    int64_t by_us = stream->began_us + provider.first_token_us;
+
+    return stream->stream && by_us < stream->call->deadline_us ? by_us : stream->call->deadline_us;
+}
+
 /* Waits before the second attempt, as long as the provider wishes. False: there is no time. */
 static bool rest(struct llm_stream *stream)
 {
     int64_t wish_us = TIME_S(stream->retry_after_s);
     int64_t until_us = time_now_us() + (wish_us > RETRY_US ? wish_us : RETRY_US);
 
-    if (until_us >= stream->call->deadline_us)
+    if (until_us >= begins_by_us(stream))
         return false;
     forget_answer(stream);
     stream->reading.trouble = LLM_none;
+    stream->reading.ended = false;
     while (stream->reading.trouble == LLM_none)
         if (await(stream, until_us) != 0)
             return false;
@@ -335,12 +346,12 @@ static bool has_begun(const struct llm_stream *stream)
 }
 
 /* Until the answer begins; of a whole one, until it is there. */
-static int attempt(struct llm_stream *stream, const struct llm_form *form, int64_t patience_us)
+static int attempt(struct llm_stream *stream, const struct llm_form *form)
 {
     for (int tries = 1;; tries++) {
         if (start(stream, form) != 0)
             return -1;
-        if (await_something(stream, patience_us) != 0) {
+        if (await_something(stream, begins_by_us(stream) - time_now_us()) != 0) {
             note_timeout(stream);
             return -1;
         }
@@ -361,7 +372,7 @@ int llm_begin(struct call *call, const struct llm_question *question, struct llm
     *stream = stream_new(call, question, true);
     if (*stream == NULL)
         return -1;
-    if (attempt(*stream, question->form, provider.first_token_us) == 0)
+    if (attempt(*stream, question->form) == 0)
         return 0;
     llm_end(stream);
     return -1;
@@ -417,7 +428,6 @@ static int take_answer(struct llm_stream *stream, const struct llm_form *form, s
     return values->ptr != NULL ? 0 : fail(stream->call, busy, "no memory for an answer");
 }
 
-/* A whole answer has as long as its call. */
 int llm_ask(struct call *call, const struct llm_question *question, struct str *values)
 {
     struct llm_stream *stream = stream_new(call, question, false);
@@ -425,7 +435,7 @@ int llm_ask(struct call *call, const struct llm_question *question, struct str *
 
     if (stream == NULL)
         return -1;
-    error = attempt(stream, question->form, TIME_S(600));
+    error = attempt(stream, question->form);
     if (error == 0)
         error = take_answer(stream, question->form, values);
     llm_end(&stream);
@@ -438,11 +448,6 @@ static void refresh_stats(void *arg)
 {
     (void)arg;
     stat_set(&llm_asking, provider.asking);
-}
-
-bool llm_is_configured(void)
-{
-    return provider.protocol != NULL;
 }
 
 int llm_check(struct call *call)

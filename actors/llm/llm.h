@@ -54,9 +54,6 @@ void llm_open(const struct llm_options *options);
 /* After the last call. */
 void llm_close(void);
 
-/* Whether there is a provider. */
-bool llm_is_configured(void);
-
 /* Whether a question could be asked now: 0, or -1 with model_absent or model_busy recorded. Waits
  * for nothing, and promises nothing for later. */
 int llm_check(struct call *call) MUST;

@@ -92,16 +92,15 @@ static struct str take_text(struct llm_reading *reading, struct arena *arena, st
     text = arena_copy(arena, text);
     if (text.len == 0)
         llm_fail(reading, LLM_malformed, STR("no memory"));
-    return text;
+    reading->bytes += text.len;
+    if (reading->bytes <= TEXT_MOST_BYTES)
+        return text;
+    llm_fail(reading, LLM_malformed, STR("it is too large"));
+    return NO_STR;
 }
 
 static void append(struct llm_reading *reading, struct str text)
 {
-    reading->bytes += text.len;
-    if (reading->bytes > TEXT_MOST_BYTES) {
-        llm_fail(reading, LLM_malformed, STR("it is too large"));
-        return;
-    }
     buffer_add_str(&reading->text, text);
     if (reading->text.failed)
         llm_fail(reading, LLM_malformed, STR("no memory"));
@@ -121,14 +120,25 @@ void llm_add_text(struct llm_reading *reading, struct str text)
     arena_clear(&arena);
 }
 
+/* A word that may be sent on. */
+static bool is_word(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] <= ' ' || text.ptr[i] > '~')
+            return false;
+    return text.len < LLM_STOP_BYTES;
+}
+
 void llm_note_stop(struct llm_reading *reading, struct str reason)
 {
     if (reason.len == 0)
         return;
+    if (!is_word(reason))
+        reason = STR("other");
     if (str_is(reason, "refusal"))
         llm_fail(reading, LLM_refusal, NO_STR);
-    (void)snprintf(reading->stop_reason, sizeof(reading->stop_reason), "%.*s",
-                   reason.len < LLM_STOP_BYTES ? (int)reason.len : LLM_STOP_BYTES - 1, reason.ptr);
+    memcpy(reading->stop_reason, reason.ptr, reason.len);
+    reading->stop_reason[reason.len] = '\0';
 }
 
 /* A part's text; absent with trouble recorded. */

@@ -1,7 +1,6 @@
 /* The domain `user`: who somebody is, and what is left of his day. */
 #include "handlers.h"
-
-enum { AI_DAILY_LIMIT = 10 };
+#include "quota.h"
 
 /* ---- get_or_create_user ---- */
 
@@ -68,9 +67,9 @@ static void count_usage(const struct rows *rows, struct user_usage *usage)
     int64_t calls = row_i64(rows, 0, "calls") + row_i64(rows, 0, "reservations");
 
     usage->is_pro = row_bool(rows, 0, "is_pro");
-    usage->daily_limit = usage->is_pro ? 0 : AI_DAILY_LIMIT;
+    usage->daily_limit = usage->is_pro ? 0 : ALLOWANCE_A_DAY;
     usage->calls_today = usage->is_pro ? 0 : calls;
-    usage->remaining = calls < AI_DAILY_LIMIT ? AI_DAILY_LIMIT - calls : 0;
+    usage->remaining = calls < ALLOWANCE_A_DAY ? ALLOWANCE_A_DAY - calls : 0;
     if (usage->is_pro)
         usage->remaining = -1;
 }

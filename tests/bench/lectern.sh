@@ -99,7 +99,7 @@ cpu_us() {
 
     for pid in $(family "$1"); do
         sed 's/^.*) //' "/proc/$pid/stat" 2>/dev/null || true
-    done | awk -v tick="$(getconf CLK_TCK)" '{ ticks += $12 + $13 }
+    done | awk -v tick="$(getconf CLK_TCK)" '{ ticks += $12 + $13 + $14 + $15 }
         END { printf "%.0f\n", ticks * 1000000 / tick }'
 }
 

@@ -1,5 +1,6 @@
 """Streams whose client, reader, gateway, actor or provider goes, stops or is slow, and many of them at one time."""
 
+import concurrent.futures
 import signal
 import subprocess
 import threading
@@ -8,6 +9,7 @@ import time
 import _path  # noqa: F401
 import chat_ai_test
 import fleet
+import ground
 import model
 import sse
 from provider import Answer
@@ -236,6 +238,79 @@ class Processes(Base):
             self.assertEqual((sse.text_of(events), events[-1]), ("For God ", FAILED))
         self.provider.forget()
         self.assertEqual(self.begin().rest()[-1], DONE)
+
+
+class Cut(chat_ai_test.Chats):
+    """A drain that takes too long ends what is under way, and nobody is charged for it."""
+
+    env = {**model.NO_LIMITS, "LECTERN_DRAIN": "500ms"}
+
+    def end(self, name):
+        process = self.lectern.find(name)
+        process.kill(signal.SIGTERM)
+        self.addCleanup(self.lectern.wait_ready)
+        self.addCleanup(self.lectern.actor, name.split("-")[0])
+        return process
+
+    def test_a_stream(self):
+        self.held(after=1)
+        stream = self.begin()
+        self.assertEqual(stream.next()[0], "token")
+        process = self.end("chat-1")
+        self.assertEqual(stream.rest(), [("error", {"error": "The service is restarting"})])
+        self.assertEqual(process.wait(), 0)
+        self.assertEqual(self.reserved(), "0|0")
+
+    def test_a_whole_answer(self):
+        self.provider.plan(Answer(first_s=120))
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(self.insight, user=self.user)
+            self.asked(1)
+            process = self.end("insight-1")
+            self.assertEqual((answer.result().status, answer.result().headers["Retry-After"]), (503, "1"))
+        self.assertEqual(process.wait(), 0)
+        self.assertEqual(self.reserved(), "0|0")
+
+
+class Away(chat_ai_test.Chats):
+    """What is due when a stream ends is done when the database is back."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = fleet._server = ground.OwnServer()
+        cls.addClassCleanup(ground.OwnServerTest.forget.__func__, cls)
+        super().setUpClass()
+
+    def setUp(self):
+        fleet.wait_for("the database", self.lectern.new_user)
+        super().setUp()
+
+    def without_database(self, end):
+        """Reads a token of a stream, and ends it while the database is away."""
+        go = self.held(after=1, cut_after=1)
+        stream = fleet.wait_for("connections", lambda: (stream := self.begin()).head() == 200 and stream)
+        self.assertEqual(stream.next()[0], "token")
+        self.server.kill()
+        fleet.wait_for("the database to be missed", lambda: self.lectern.get("/ready").status == 503)
+        end(stream, go)
+        self.at_rest_without_database()
+        self.server.resume()
+        fleet.wait_for("what is due", lambda: self.lectern.sql("select coalesce(sum(cardinality(reserved)), 0) from usage_tracking",
+                                                               check=False) == "0", 40)
+
+    def at_rest_without_database(self):
+        fleet.wait_for("the end of the call", lambda: self.lectern.metric("chat-1", "lectern_mailbox_calls") == 0)
+
+    def test_who_left_is_charged(self):
+        self.without_database(lambda stream, go: stream.close())
+        self.assertEqual(self.reserved(), "1|0")
+
+    def test_a_failure_is_not(self):
+        def fail(stream, go):
+            go.set()
+            self.assertEqual(stream.rest(), [FAILED])
+        self.without_database(fail)
+        self.assertEqual(self.reserved(), "0|0")
 
 
 class Pool(Base):

@@ -1,6 +1,8 @@
 """The language model's client: both protocols over real sockets, each trouble told apart, keys kept, options judged."""
 
+import concurrent.futures
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -142,6 +144,9 @@ class Anthropic(model.ModelTest):
         for stop in ("max_tokens", "end_turn"):
             self.provider.plan(Answer(stop=stop))
             self.assertEqual(model.events(self.chat(user=self.user))[-1][1]["stop_reason"], stop)
+        for stop in ("\ud800", "é" * 30, "a word that is none", "x" * 40):
+            self.provider.plan(Answer(stop=stop))
+            self.assertEqual(model.events(self.chat(user=self.user))[-1], ("done", {"status": "complete", "stop_reason": "other"}))
 
     def test_one_more_try(self):
         for status in (429, 500, 529):
@@ -174,6 +179,13 @@ class Anthropic(model.ModelTest):
         for _ in range(5):
             self.assertEqual(self.insight(user=self.user).status, 200)
         self.assertEqual(self.provider.connections, before)
+
+    def test_connections_of_streams_are_kept(self):
+        """All but those whose end comes behind the answer's."""
+        before = self.provider.connections
+        for _ in range(10):
+            self.assertEqual(model.events(self.chat(user=self.user))[-1][0], "done")
+        self.assertLess(self.provider.connections, before + 6)
 
     def test_who_leaves_closes_the_connection(self):
         self.provider.plan(Answer(first_s=120))
@@ -238,6 +250,28 @@ class Patience(model.ModelTest):
         self.provider.plan(Answer(tokens=["a", "b"], between_s=120), Answer(pings=True, tokens=["a", "b"], between_s=120))
         for _ in range(2):
             self.assertEqual([e[0] for e in model.events(self.chat())], ["token", "error"])
+
+    def test_a_wish_for_more_patience_than_a_reader_has(self):
+        self.provider.plan(Answer(status=429, headers={"Retry-After": "2"}))
+        self.assertEqual(model.events(self.chat())[-1][0], "error")
+        self.assertEqual(len(self.provider.questions), 1)
+
+    def test_an_actor_that_stood_still(self):
+        """What came meanwhile is not late."""
+        answer = Answer(hold_after=1)
+        self.addCleanup(answer.go.set)
+        self.provider.plan(answer)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            chat = pool.submit(self.chat)
+            fleet.wait_for("a token", lambda: self.provider.questions and self.provider.questions[0].sent == 1)
+            fleet.wait_for("it in the actor", lambda: self.lectern.metric("chat-1", "lectern_llm_first_token_seconds_count"))
+            process = self.lectern.find("chat-1")
+            process.kill(signal.SIGSTOP)
+            answer.go.set()
+            fleet.wait_for("the answer", lambda: self.provider.questions[0].ended)
+            time.sleep(0.6)  # past the limit between two tokens
+            process.kill(signal.SIGCONT)
+            self.assertEqual(model.events(chat.result())[-1][0], "done")
 
     def test_too_many_at_a_time(self):
         user = self.lectern.new_user()

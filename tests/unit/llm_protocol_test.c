@@ -129,6 +129,7 @@ static const struct answer answers[] = {
      "end_turn"},
     {&llm_anthropic, NULL, ANTHROPIC("{\"type\":\"thinking\",\"text\":\"no\"}," TEXT("a"), "x"),
      LLM_none, "a", "x"},
+    {&llm_anthropic, NULL, ANTHROPIC(TEXT("a"), "no word"), LLM_none, "a", "other"},
     {&llm_anthropic, NULL, ANTHROPIC(TEXT("cut"), "max_tokens"), LLM_none, "cut", "max_tokens"},
     {&llm_anthropic, NULL, ANTHROPIC(TEXT("a"), "refusal"), LLM_refusal, NULL, NULL},
     {&llm_anthropic, NULL, ANTHROPIC("", "end_turn"), LLM_none, "", "end_turn"},
@@ -215,6 +216,22 @@ Test(llm_protocol, the_first_of_two_forms_counts)
                                        "tool_use")));
     cr_assert_eq(reading.trouble, LLM_none);
     cr_assert(str_is(reading.values[0], "A") && str_is(reading.values[1], "B"));
+}
+
+Test(llm_protocol, a_form_is_bounded)
+{
+    struct buffer body;
+
+    read_anew(&form);
+    buffer_init(&body, &arena, 8 << 20);
+    buffer_add_text(&body, "{\"content\":[{\"type\":\"tool_use\",\"name\":\"give_parts\",\"input\":"
+                           "{\"second\":\"B\",\"first\":\"");
+    for (size_t i = 0; i < (1 << 20); i++)
+        buffer_add_char(&body, 'x');
+    buffer_add_text(&body, "\"}}],\"stop_reason\":\"tool_use\"}");
+    llm_anthropic.answer(&reading, buffer_str(&body));
+    cr_assert_eq(reading.trouble, LLM_malformed);
+    cr_assert_str_eq(reading.why, "it is too large");
 }
 
 /* ---- events ---- */
