@@ -230,13 +230,12 @@ static int ask(struct exchange *exchange)
     return 0;
 }
 
-/* A request that writes has longer, and some messages name their own time. */
+/* A request that writes has longer, and some messages name their own time. A stream has it until it
+ * is accepted. */
 static void set_deadline(struct exchange *exchange)
 {
     if (exchange->method->budget_ms > 0)
         exchange->deadline_us = exchange->begun_us + TIME_MS(exchange->method->budget_ms);
-    else if (exchange->method->kind == KIND_stream)
-        exchange->deadline_us = exchange->begun_us + exchange->setup->options->stream_deadline;
     else if (exchange->writes)
         exchange->deadline_us = exchange->begun_us + exchange->setup->options->write_deadline;
 }

@@ -132,20 +132,25 @@ static void add_error(struct sse *sse, const struct fault *fault)
 
 /* ---- the stream ---- */
 
-/* Until the client has taken what was written. */
+/* Until the client has taken what was written. That the actor was lost is told behind the events
+ * that had come. */
 static int await_client(struct sse *sse)
 {
     struct exchange *exchange = sse->exchange;
+    enum wake why = WAKE_DONE;
 
-    while (exchange->connection != NULL) {
+    while (exchange->connection != NULL && why != WAKE_CANCEL) {
         size_t waiting = connection_write(exchange->connection, NO_STR);
 
         if (waiting == 0)
             return 0;
-        if (waiting == SIZE_MAX || fiber_wait(exchange->trip.deadline_us) != WAKE_DONE)
+        if (waiting == SIZE_MAX)
             break;
+        if (why == WAKE_TIMEOUT)
+            return fail(exchange, timeout, "the client is too slow");
+        why = fiber_wait(exchange->trip.deadline_us);
     }
-    return fail(exchange, cancelled, "the client left, or was too slow");
+    return fail(exchange, cancelled, "the client left");
 }
 
 /* Passes on event after event; 0 when the last reply is there. */

@@ -241,6 +241,13 @@ static int judge(struct trip *trip)
     return 0;
 }
 
+static int fail_lost(struct trip *trip)
+{
+    if (trip->writes)
+        return fail(trip, outcome_unknown, "the actor was lost");
+    return fail(trip, domain_down, "the actor was lost");
+}
+
 /* A reply that says nothing: what it answers may have been done. */
 static int fail_judged(struct trip *trip)
 {
@@ -265,9 +272,7 @@ static int attempt(struct trip *trip, bool *again)
     if (trip->state == TRIP_LOST) {
         drop_pieces(trip); /* nobody has seen them */
         *again = !trip->writes;
-        if (trip->writes)
-            return fail(trip, outcome_unknown, "the actor was lost");
-        return fail(trip, domain_down, "the actor was lost");
+        return fail_lost(trip);
     }
     if (trip->first != NULL)
         return 0;
@@ -331,8 +336,8 @@ int trip_next(struct trip *trip, struct str *piece)
         return 0;
     }
     if (trip->state == TRIP_LOST)
-        return fail(trip, domain_down, "the actor was lost");
-    return judge(trip);
+        return fail_lost(trip);
+    return judge(trip) == 0 ? 0 : fail_judged(trip);
 }
 
 void trip_leave(struct trip *trip)

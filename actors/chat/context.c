@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "llm/material.h"
+#include "text.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -84,20 +85,37 @@ STATEMENT(standalone_context, WITH_ME CHAT STANDALONE_OLD STANDALONE_LATEST
           "   from me left join chat on true left join said on chars <= $3"
           "  order by said.created_at, said.id");
 
-/* The messages of the rows from the first of the user's on, with room for one more. */
+int context_add(struct call *call, struct context *what, struct str role, struct str text)
+{
+    struct llm_message *last = &what->messages[what->count];
+
+    if (what->count > 0 && str_equal(last[-1].role, role)) {
+        last--;
+        text = arena_format(&call->arena, "%.*s\n\n%.*s", STR_ARG(last->text), STR_ARG(text));
+        if (text.ptr == NULL)
+            return fail(call, busy, "no memory for a conversation");
+    } else {
+        what->count++;
+    }
+    *last = (struct llm_message){role, text};
+    return 0;
+}
+
+/* The messages of the rows from the first of the user's on, without blank ones, which an import may
+ * have and no provider takes; with room for one more. */
 static int fill_messages(struct call *call, const struct rows *rows, struct context *out)
 {
-    struct llm_message *messages = arena_alloc(&call->arena, (rows->count + 1) * sizeof(*messages));
-
-    if (messages == NULL)
+    out->messages = arena_alloc(&call->arena, (rows->count + 1) * sizeof(*out->messages));
+    if (out->messages == NULL)
         return fail(call, busy, "no memory for a conversation");
     for (size_t i = 0; i < rows->count; i++) {
-        struct str role = row_str(rows, i, "role");
+        struct str role = row_str(rows, i, "role"), text = row_str(rows, i, "content");
 
-        if (role.ptr != NULL && (out->count > 0 || str_is(role, "user")))
-            messages[out->count++] = (struct llm_message){role, row_str(rows, i, "content")};
+        if (text_trim(text).len == 0 || (out->count == 0 && !str_is(role, "user")))
+            continue;
+        if (context_add(call, out, role, text) != 0)
+            return -1;
     }
-    out->messages = messages;
     return 0;
 }
 
@@ -192,6 +210,14 @@ STATEMENT_WRITE(store_standalone_summary,
                         "   where coalesce(old.last_message_id, 0) < excluded.last_message_id)"
                         " select me.id as user_id from me");
 
+/* Whoever deleted the chat at the same time has not seen its summary: it goes with it all the same.
+ */
+STATEMENT_WRITE(forget_orphan,
+                "with chat as (select id from standalone_chats where id = $1 for key share)"
+                " delete from conversation_summaries"
+                "  where conversation_type = 'standalone' and conversation_id = $1"
+                "    and not exists (select from chat)");
+
 /* Whose conversation is to be summarized; on the heap. */
 struct summarizing {
     struct conversation conversation;
@@ -237,9 +263,13 @@ static int store_summary(struct call *call, const struct conversation *conversat
     int64_t last = row_i64(fallen, fallen->count - 1, "message_id");
     struct rows rows;
 
-    return db_query_as_user(
-        call, statement, PARAMS(p_i64(conversation->id), p_str(summary), p_i64(count), p_i64(last)),
-        &rows);
+    if (db_query_as_user(call, statement,
+                         PARAMS(p_i64(conversation->id), p_str(summary), p_i64(count), p_i64(last)),
+                         &rows) != 0)
+        return -1;
+    if (conversation->kind == ABOUT_INSIGHT)
+        return 0;
+    return db_query(call, &forget_orphan, PARAMS(p_i64(conversation->id)), &rows);
 }
 
 static int summarize(struct call *call, const struct conversation *conversation)

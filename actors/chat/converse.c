@@ -10,6 +10,7 @@
 #include "owned.h"
 #include "quota.h"
 #include "stream.h"
+#include "text.h"
 #include <inttypes.h>
 
 extern const char prompt_chat_insight[], prompt_chat_standalone[];
@@ -180,21 +181,23 @@ static int pass_on(struct call *call, struct turn *turn, struct llm_stream *stre
 static int ask(struct call *call, struct turn *turn)
 {
     struct context *context = &turn->context;
-    struct llm_message *messages = (struct llm_message *)(uintptr_t)context->messages;
     struct llm_question question = {
         .system = context_system(call, turn->prompt, context, turn->explanation),
-        .messages = messages,
-        .count = context->count + 1,
         .most_tokens = most_tokens,
     };
     struct llm_stream *stream;
 
-    messages[context->count] = (struct llm_message){STR("user"), turn->message};
-    if (question.system.ptr == NULL || llm_begin(call, &question, &stream) != 0)
+    if (question.system.ptr == NULL || context_add(call, context, STR("user"), turn->message) != 0)
+        return -1;
+    question.messages = context->messages;
+    question.count = context->count;
+    if (llm_begin(call, &question, &stream) != 0)
         return -1;
     buffer_init(&turn->answer, &call->arena, ANSWER_BYTES);
     if (pass_on(call, turn, stream) != 0)
         return -1;
+    if (text_trim(buffer_str(&turn->answer)).len == 0)
+        return fail(call, model_failed, "the answer is blank");
     turn->stop_reason = arena_copy(&call->arena, llm_stop_reason(stream));
     turn->truncated = str_is(turn->stop_reason, "max_tokens");
     return 0;
@@ -272,8 +275,10 @@ int chat_create_standalone_chat(struct call *call, const struct chat_create_stan
     if (accept(call, &turn) != 0 || converse(call, &turn, store_new_chat) != 0)
         return -1;
     begun.chat_id = turn.conversation.id;
-    if (call_event(call, &record_chat_chat_id, &begun) != 0)
-        return -1;
+    if (call_event(call, &record_chat_chat_id, &begun) != 0) {
+        failure_clear(&call->failure);
+        return fail(call, outcome_unknown, "the chat was begun, and its id cannot be told");
+    }
     out->status = STR("complete");
     out->stop_reason = turn.stop_reason;
     return 0;

@@ -144,7 +144,10 @@ class Provider:
         body = json.loads(await reader.readexactly(int(headers["content-length"])))
         question = Question(line.split()[1], headers, body, time.monotonic())
         self.questions.append(question)
-        answer = self._plans.pop(0) if self._plans else self.usual
+        if is_refused(body["messages"]):
+            answer = Answer(status=400, error_type="invalid_request_error")
+        else:
+            answer = self._plans.pop(0) if self._plans else self.usual
         self.open += 1
         watcher = asyncio.ensure_future(self._watch(reader))
         sender = asyncio.ensure_future(self._answer(writer, question, answer))
@@ -238,6 +241,12 @@ class Provider:
                 return False
         await self._send(writer, b"0\r\n\r\n", answer.bytewise)
         return True
+
+
+def is_refused(messages):
+    """Somebody speaks twice, or says nothing."""
+    said = [m for m in messages if m["role"] != "system"]
+    return any(m["role"] != ("user", "assistant")[i % 2] or not m["content"].strip() for i, m in enumerate(said))
 
 
 # ---- the two protocols ----

@@ -15,7 +15,7 @@ import sse
 from provider import Answer
 
 DONE, FAILED = chat_ai_test.DONE, chat_ai_test.FAILED
-DOWN = ("error", {"error": "The service is not available"})
+LOST = ("error", {"error": "Outcome unknown"})
 MEASURED = fleet.SLOW == 1  # what is measured is not that of sanitizers
 
 
@@ -151,9 +151,24 @@ class Processes(Base):
         streams, _ = self.running()
         self.lectern.find("chat-1").kill()
         for stream in streams:
-            self.assertEqual(stream.rest(), [DOWN])
+            self.assertEqual(stream.rest(), [LOST])
             self.assertTrue(stream.ended)
         self.assertEqual(self.count(), before)
+        self.lectern.actor("chat")
+        self.provider.forget()
+        fleet.wait_for("the new actor", lambda: self.begin().rest()[-1] == DONE if self.ready() else False)
+
+    def test_an_actor_that_dies_behind_a_slow_reader(self):
+        self.provider.plan(Answer(tokens=["y" * 999 + " "] * 20000))
+        stream = self.begin(receive_bytes=4096)
+        stream.next()
+        sent = -1
+        while sent != (now := self.provider.questions[-1].sent):
+            sent = now
+            time.sleep(0.5)
+        self.lectern.find("chat-1").kill()
+        fleet.wait_for("the loss", lambda: not self.ready())
+        self.assertEqual(stream.rest()[-1], LOST)
         self.lectern.actor("chat")
         self.provider.forget()
         fleet.wait_for("the new actor", lambda: self.begin().rest()[-1] == DONE if self.ready() else False)

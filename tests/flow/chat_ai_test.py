@@ -267,6 +267,19 @@ class Streams(Chats):
     def test_an_error_within_the_answer(self):
         self.fails(Answer(error_after=3, between_s=0.05), [*TOKENS[:3], FAILED])
 
+    def test_an_answer_that_is_blank(self):
+        self.fails(Answer(tokens=["\n", " "]), [("token", {"token": "\n "}), FAILED])
+
+    def test_a_conversation_that_no_provider_takes_as_it_is(self):
+        """As imports have them: somebody speaks twice, says nothing, or got no answer."""
+        chat = self.begun("first")
+        said = [("user", " "), ("user", "second"), ("user", "third"), ("assistant", ""), ("assistant", "yes"), ("user", "why")]
+        for role, content in said:
+            self.lectern.sql(f"insert into standalone_chat_messages (chat_id, role, content) values ({chat}, '{role}', '{content}')")
+        self.assertEqual(self.go_on(chat, "And then?").rest()[-1], DONE)
+        self.assertEqual([m["content"] for m in self.provider.questions[-1].body["messages"] if m["role"] != "system"],
+                         ["first", "For God so loved", "second\n\nthird", "yes", "why\n\nAnd then?"])
+
     def test_the_day_is_over(self):
         self.use_up(self.user)
         insight = self.insight_id()

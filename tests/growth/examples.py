@@ -131,6 +131,7 @@ EXAMPLES = {
     "chat.store_insight_summary": [[user, p_i64(insight), p_str("what was said"), p_i64(2), p_i64(1)]
                                    for user, insight in KNOWN.items()],
     "chat.store_standalone_summary": [[HEAVY, p_i64(1), p_str("what was said"), p_i64(2), p_i64(1)]],
+    "chat.forget_orphan": [[p_i64(1)], [p_i64(2**31 - 1)]],
     "chat.add_insight_messages": [[user, p_i64(insight), *ANSWER] for user, insight in KNOWN.items()],
     "chat.add_standalone_messages": [[p_i64(1), *ANSWER]],
     "chat.begin_chat": [[user, p_str("Who was Paul?"), p_str(None), p_str(None)] for user in (LIGHT, HEAVY)],

@@ -227,7 +227,6 @@ Test(sse, an_actor_that_dies_is_an_event)
     more(&taken, token("a"));
     client_await(fd, "token");
     actor_die(actor, "chat");
-    expect_events(
-        fd, TOKEN("a") "event: error\ndata: {\"error\":\"The service is not available\"}\n\n");
+    expect_events(fd, TOKEN("a") "event: error\ndata: {\"error\":\"Outcome unknown\"}\n\n");
     actor = actor_open("chat-1");
 }
