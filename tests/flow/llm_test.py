@@ -1,8 +1,6 @@
 """The language model's client: both protocols over real sockets, each trouble told apart, keys kept, options judged."""
 
-import concurrent.futures
 import os
-import signal
 import socket
 import subprocess
 import tempfile
@@ -255,23 +253,6 @@ class Patience(model.ModelTest):
         self.provider.plan(Answer(status=429, headers={"Retry-After": "2"}))
         self.assertEqual(model.events(self.chat())[-1][0], "error")
         self.assertEqual(len(self.provider.questions), 1)
-
-    def test_an_actor_that_stood_still(self):
-        """What came meanwhile is not late."""
-        answer = Answer(hold_after=1)
-        self.addCleanup(answer.go.set)
-        self.provider.plan(answer)
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            chat = pool.submit(self.chat)
-            fleet.wait_for("a token", lambda: self.provider.questions and self.provider.questions[0].sent == 1)
-            fleet.wait_for("it in the actor", lambda: self.lectern.metric("chat-1", "lectern_llm_first_token_seconds_count"))
-            process = self.lectern.find("chat-1")
-            process.kill(signal.SIGSTOP)
-            answer.go.set()
-            fleet.wait_for("the answer", lambda: self.provider.questions[0].ended)
-            time.sleep(0.6)  # past the limit between two tokens
-            process.kill(signal.SIGCONT)
-            self.assertEqual(model.events(chat.result())[-1][0], "done")
 
     def test_too_many_at_a_time(self):
         user = self.lectern.new_user()

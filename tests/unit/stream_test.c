@@ -106,14 +106,30 @@ static void expect_cut(int fd)
     cr_assert_null(content(answer), "%s", answer->text);
 }
 
-/* Something else still works. */
-static void expect_alive(void)
+static bool is_answered(void)
 {
     int fd;
     struct taken taken = ask("GET", &fd);
 
     end(&taken, nothing());
-    cr_assert_str_eq(client_read(fd)->body, "[]");
+    return strcmp(client_read(fd)->body, "[]") == 0;
+}
+
+/* Something else still works. */
+static void expect_alive(void)
+{
+    cr_assert(is_answered());
+}
+
+/* The same behind a flood that nobody asked for, in which a reply may be lost: its call ends by its
+ * deadline, is taken back, and the next one is answered. */
+static void expect_alive_soon(void)
+{
+    for (int tries = 1; !is_answered(); tries++) {
+        cr_assert_lt(tries, 3);
+        while (!actor_is_left_alone(actor, 200)) /* takes what is there: the cancel */
+            ;
+    }
 }
 
 #define SHOWN(id) "{\"id\":" id ",\"role\":\"user\",\"content\":\"x\",\"timestamp\":1}"
@@ -302,6 +318,6 @@ Test(stream, more_than_the_credit_ends_the_call)
     while (str_is(next.header.op, "credit"));
     cr_expect(str_is(next.header.op, "cancel"));
     client_leave(fd);
-    expect_alive();
+    expect_alive_soon();
     free(text);
 }
